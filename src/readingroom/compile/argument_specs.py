@@ -1,0 +1,67 @@
+"""The argument spec of a role, derived from the controls it keeps: Ansible validates the role's variables with it.
+
+`readingroom generate` writes it into `roles/<role>/meta/argument_specs.yml`, so a role can be used alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..controls import Catalogue, Control, Key
+from ..controls.values import ChoiceType, DurationType, FreeType, ListType, SwitchType
+
+Json = dict[str, Any]
+
+
+def argument_specs(catalogue: Catalogue, role: str) -> Json:
+    """The spec of every variable that a control sets for `role`."""
+    options: dict[str, Json] = {}
+    for control in catalogue.controls.values():
+        for key in control.keys:
+            for variable, how in key.sets.items():
+                if variable.startswith(role + "_"):
+                    options[variable] = _option(control, key, how)
+    promises = [control.title for control in catalogue.of_role(role)]
+    return {
+        "argument_specs": {
+            "main": {
+                "short_description": "Keeps: " + "; ".join(promises) + ".",
+                "options": dict(sorted(options.items())),
+            }
+        }
+    }
+
+
+def _option(control: Control, key: Key, how: Any) -> Json:
+    about = key.about or f"{control.title} ({control.id})."
+    option: Json = {"required": True, "description": about}
+    if how == "seconds":
+        return option | {"type": "int", "description": f"{about} In seconds; 0 keeps nothing, -1 keeps for ever."}
+    if how != "value":
+        (test, word), *_ = dict(how).items()
+        return option | {
+            "type": "bool",
+            "description": f"{about} Whether the policy {'says' if test == 'is' else 'lists'} {word}.",
+        }
+    match key.type:
+        case ChoiceType(options=options):
+            return option | {"type": "str", "choices": list(options)}
+        case SwitchType():
+            return option | {"type": "bool"}
+        case ListType():
+            return option | {"type": "list", "elements": "str"}
+        case FreeType(shape="people"):
+            fields = {
+                "login": {"type": "str", "required": True, "description": "The login name."},
+                "keys": {
+                    "type": "list",
+                    "elements": "str",
+                    "required": True,
+                    "no_log": False,
+                    "description": "SSH public keys.",
+                },
+            }
+            return option | {"type": "list", "elements": "dict", "options": fields}
+        case DurationType():
+            return option | {"type": "str"}
+    return option | {"type": "str"}

@@ -1,0 +1,6 @@
+"""A library's policy: read, layered, explained."""
+
+from .effective import Holder, Policy, Resolved, Say
+from .load import load
+
+__all__ = ["Holder", "Policy", "Resolved", "Say", "load"]
