@@ -1,0 +1,19 @@
+"""Evidence from running machines: what was promised (`build/`), held against what is so (the machine), never against
+what was done (the roles)."""
+
+from .evidence import VERDICTS, ControlEvidence, Evidence, MachineEvidence, Verdict, schema
+from .runner import Event, Finished, Judged, Started, run
+
+__all__ = [
+    "VERDICTS",
+    "ControlEvidence",
+    "Event",
+    "Evidence",
+    "Finished",
+    "Judged",
+    "MachineEvidence",
+    "Started",
+    "Verdict",
+    "run",
+    "schema",
+]

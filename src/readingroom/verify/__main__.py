@@ -1,0 +1,77 @@
+"""`python -m readingroom.verify`: one role's checks, quickly, for the authors of roles and tests.
+
+`readingroom verify` is the command for users; this one exists so that a test can be run before a whole site can.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ReadingRoomError
+from ..report import plain, rows
+from ..toolkit import root
+from .evidence import Evidence
+from .runner import run
+
+
+@dataclass(frozen=True)
+class _Site:
+    name: str
+    root: Path
+    build: Path
+    ssh_config: Path
+
+
+def main() -> int:
+    """Verify, print the table, write the evidence."""
+    options = _options()
+    home = root()
+    build = home / "build" / options.site
+    config = options.ssh_config
+    if config is None:
+        from ..lab import Lab
+
+        config = Lab.current().ssh_config
+    site = _Site(options.site, home, build, Path(config))
+    instance = os.environ.get("READINGROOM_LAB", "") if options.site == "lab" else ""
+    logs = build / "verify" / instance
+    target = options.evidence or (logs if instance else build) / "evidence.json"
+    began = time.monotonic()
+    try:
+        evidence = run(
+            site, controls=options.control, roles=options.role, machines=options.machine, shuffle=options.shuffle,
+            logs=logs,
+        )  # fmt: skip
+    except ReadingRoomError as error:
+        print(error, file=sys.stderr)
+        return 2
+    evidence.write(target)
+    if options.junit:
+        evidence.junit(options.junit)
+    before = Evidence.read(options.before) if options.before else None
+    print(plain(rows(evidence, before)))
+    print(f"{time.monotonic() - began:.1f} s; {target}; logs of checks that did not work: {logs}")
+    return 1 if evidence.counts["broken"] else 3 if evidence.unreachable else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m readingroom.verify", description=__doc__)
+    parser.add_argument("--site", default="lab")
+    parser.add_argument("--role", action="append")
+    parser.add_argument("--control", action="append")
+    parser.add_argument("--machine", action="append")
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="run the tests in another order")
+    parser.add_argument("--evidence", type=Path, help="where to write it; the default is printed")
+    parser.add_argument("--junit", type=Path)
+    parser.add_argument("--before", type=Path, help="an earlier evidence.json, for the table")
+    parser.add_argument("--ssh-config", type=Path, help="default: the lab's (READINGROOM_LAB picks the instance)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
