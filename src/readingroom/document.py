@@ -132,7 +132,7 @@ def _could_be_deep(text: str) -> bool:
 def _syntax_problem(error: yaml.YAMLError, text: str, whole: Place) -> Problem:
     mark = getattr(error, "problem_mark", None)
     place = _at(mark, whole)
-    line = text.splitlines()[mark.line] if mark is not None and mark.line < text.count("\n") + 1 and text else ""
+    line = "".join(text.splitlines()[mark.line : mark.line + 1]) if mark is not None else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return Problem(place, "a tab indents this line", "tab", mend="indent with spaces; YAML does not allow tabs")
     if isinstance(error, yaml.reader.ReaderError):

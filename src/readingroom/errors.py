@@ -40,11 +40,26 @@ class Problem:
     facts: tuple[tuple[str, str], ...] = ()
     mend: str = ""
 
+    def __post_init__(self) -> None:
+        # what a person wrote may hold line breaks and control characters; a message is one line on a terminal
+        object.__setattr__(self, "message", one_line(self.message))
+        object.__setattr__(self, "facts", tuple((label, one_line(text)) for label, text in self.facts))
+        object.__setattr__(self, "mend", one_line(self.mend))
+
     def __str__(self) -> str:
         head = f"{self.place}: {self.message}   [{self.code}]"
         rows = [*self.facts, *([("to mend", self.mend)] if self.mend else [])]
         width = max((len(label) for label, _ in rows), default=0)
         return "\n".join([head, *(f"  {label:<{width}}  {text}" for label, text in rows)])
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and control characters.
+
+    >>> one_line("a\\n  b\\x1b[31m")
+    'a b?[31m'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 class ReadingRoomError(Exception):
