@@ -1,0 +1,86 @@
+# Reading Room: the few commands. `make` alone explains them.
+#
+# SITE=name    a site of your own: inventories/name/hosts.yml with policies/name.yml (default: the disposable lab)
+# ENGINE=…     ansible (default) or pyinfra
+# LIMIT=…      machines or classes, separated by commas
+# MACHINE=…    the lab machine for `make shell`
+
+SITE ?= lab
+ENGINE ?= ansible
+LIMIT ?=
+MACHINE ?= public-1
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CHOSEN := $(SITE) --engine $(ENGINE) $(if $(LIMIT),--limit $(LIMIT))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check plan harden verify lab-up lab-down shell generate lint types unit docs lab-tests molecule test bench format
+
+help: ## Explain these commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@sed -n 's/^# \([A-Z]*=.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
+
+harden: $(VENV)/.done ## See a policy kept: the lab goes from red to green (or SITE=name, your own machines)
+	@tools/run harden $(CHOSEN)
+
+plan: $(VENV)/.done ## Say what harden would change, and change nothing
+	@tools/run plan $(CHOSEN)
+
+verify: $(VENV)/.done ## Check every promise on the running machines
+	@tools/run verify $(SITE) $(if $(LIMIT),--limit $(LIMIT))
+
+check: $(VENV)/.done ## Check the policy files alone
+	@$(BIN)/readingroom check
+
+lab-up: $(VENV)/.done ## Boot the lab's machines
+	@tools/run lab up
+
+lab-down: $(VENV)/.done ## Stop the lab's machines and throw them away
+	@tools/run lab destroy
+
+shell: $(VENV)/.done ## Open a shell on a lab machine: MACHINE=staff-1
+	@tools/run lab shell $(MACHINE)
+
+setup: $(VENV)/.done ## Install what the other commands need, and nothing else
+
+$(VENV)/.done: requirements.lock pyproject.toml tools/setup src/readingroom/lab/host-packages.txt
+	@PYTHON="$(PYTHON)" tools/setup $(VENV)
+	@touch $@
+
+test: lint types tests ## Everything CI runs: lint, types, unit, docs, and the lab tests where the lab can run
+
+lint: $(VENV)/.done ## Style of Python, YAML and Ansible; layers; generated files
+	@$(BIN)/ruff check --quiet && $(BIN)/ruff format --quiet --check
+	@$(BIN)/lint-imports --no-logo 2>/dev/null | tail -n 3
+	@$(BIN)/yamllint --strict .
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --quiet
+	@$(BIN)/readingroom generate --check
+
+types: $(VENV)/.done ## Types of all Python
+	@$(BIN)/mypy
+
+tests: $(VENV)/.done
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
+
+unit: $(VENV)/.done ## The tests that need no machine
+	@$(BIN)/pytest -m 'not lab'
+
+docs: $(VENV)/.done ## The docs say what is so
+	@$(BIN)/pytest tests/docs
+
+lab-tests: $(VENV)/.done ## The tests on lab machines
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m lab
+
+molecule: $(VENV)/.done ## The Molecule scenario over the lab
+	@tools/run --with "$(CURDIR)/$(BIN)/molecule" test
+
+generate: $(VENV)/.done ## Write what derives from the controls: schema, argument specs, tables
+	@$(BIN)/readingroom generate
+
+bench: $(VENV)/.done ## Measure, and write docs/benchmarks.md
+	@tools/run --with "$(CURDIR)/$(BIN)/python" tests/bench
+
+format: $(VENV)/.done ## Format the Python
+	@$(BIN)/ruff check --quiet --fix; $(BIN)/ruff format --quiet
