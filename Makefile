@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 CHOSEN := $(SITE) --engine $(ENGINE) $(if $(LIMIT),--limit $(LIMIT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check plan harden verify lab-up lab-down shell generate lint types unit docs lab-tests molecule test bench format
+.PHONY: help setup check plan harden verify lab-up lab-down shell generate lint types unit docs lab-tests molecule test bench format lock
 
 help: ## Explain these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,3 +84,7 @@ bench: $(VENV)/.done ## Measure, and write docs/benchmarks.md
 
 format: $(VENV)/.done ## Format the Python
 	@$(BIN)/ruff check --quiet --fix; $(BIN)/ruff format --quiet
+
+lock: $(VENV)/.done ## Pin the newest dependencies that pyproject.toml allows
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --extra dev \
+		--no-annotate --no-header --output-file requirements.lock pyproject.toml

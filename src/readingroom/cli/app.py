@@ -9,10 +9,11 @@ import typer
 from .. import __version__
 from ..errors import ReadingRoomError
 from ..lab.cli import app as lab
+from . import machine_commands as about_machines
 from . import policy_commands as about_policy
 from .output import out
 
-BAD_INPUT = 2
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="readingroom",
@@ -21,6 +22,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.command()(about_machines.harden)
+app.command()(about_machines.plan)
+app.command(name="verify")(about_machines.verify_)
 app.command()(about_policy.check)
 app.command()(about_policy.explain)
 app.command(name="compile")(about_policy.compile_)
@@ -48,7 +52,10 @@ def _main(
 def main() -> None:
     """Run the command line; a fault of the input is explained, never shown as a traceback."""
     try:
-        app(standalone_mode=True)
+        app()
     except ReadingRoomError as error:
         out.error(str(error))
-        sys.exit(BAD_INPUT)
+        sys.exit(about_machines.BAD_INPUT)
+    except KeyboardInterrupt:
+        out.error("stopped; run the same command again to go on")
+        sys.exit(INTERRUPTED)

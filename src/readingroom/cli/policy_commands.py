@@ -32,13 +32,12 @@ def check(
     faults = 0
     for path in paths:
         try:
-            found = policy.load(path, catalogue, root=root)
+            found = policy.check(path, catalogue, root=root)
         except ReadingRoomError as error:
             faults += 1
             out.error(str(error))
         else:
-            name = found.own.library.get("name", found.own.name)
-            out.say(f"{path.name}: {name}, {len(catalogue.controls)} promises, no fault")
+            out.say(f"{path.name}: {found.library.get('name', found.name)} ({found.kind}): no fault")
     if faults:
         raise typer.Exit(2)
 

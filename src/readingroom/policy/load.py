@@ -44,6 +44,16 @@ def load(
     return policy
 
 
+def check(path: Path, catalogue: Catalogue, *, root: Path) -> Layer:
+    """Read a file of any kind as strictly as `load` does; a library's own policy is merged as well."""
+    problems = Problems()
+    layer = read_layer(path, _shown(path, root), catalogue, dt.date.today(), problems)
+    if layer.kind == "policy":
+        load(path, catalogue, root=root)
+    problems.refuse_if_any()
+    return layer
+
+
 class _Loader:
     def __init__(self, catalogue: Catalogue, root: Path, today: dt.date) -> None:
         self.problems = Problems()
