@@ -1,0 +1,5 @@
+"""`python -m readingroom.lab …` is `readingroom lab …`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""A network for one lab instance: a bridge in a namespace of its own and one cable to each machine's namespace.
+
+Nothing of it touches the host's own network, and there is no way out of it. Since every instance has a namespace
+of its own, all of them can use the same addresses. Must not know what a machine is besides its addresses.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from .errors import LabError
+from .recipe import Machine
+
+NAMESPACES = Path("/run/netns")
+GATEWAY, GATEWAY6 = "10.77.0.254", "fd77::254"
+_BRIDGE = "br0"
+
+
+def _ip(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    run = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if check and run.returncode != 0:
+        raise LabError(
+            "the lab's network could not be set up",
+            "this host must allow network namespaces, bridges and veth pairs (kernel modules bridge and veth)",
+            f"ip {' '.join(arguments)}\n{run.stderr.strip()}",
+        )
+    return run
+
+
+def exists(namespace: str) -> bool:
+    """Is there a live network namespace of this name? (After a crash the file may be there without one.)"""
+    return _ip("-n", namespace, "link", "show", "lo", check=False).returncode == 0
+
+
+def _create(namespace: str) -> None:
+    delete(namespace)
+    _ip("netns", "add", namespace)
+    _ip("-n", namespace, "link", "set", "lo", "up")
+
+
+def delete(namespace: str) -> None:
+    """Remove the namespace and every interface in it, if it is there."""
+    if (NAMESPACES / namespace).exists():
+        _ip("netns", "delete", namespace, check=False)
+        (NAMESPACES / namespace).unlink(missing_ok=True)
+
+
+def ensure_switch(switch: str) -> None:
+    """Make the instance's bridge, unless it is there."""
+    if exists(switch) and _ip("-n", switch, "addr", "show", _BRIDGE, check=False).stdout.count(GATEWAY):
+        return
+    _create(switch)
+    _ip("-n", switch, "link", "add", _BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
+    _ip("-n", switch, "addr", "add", f"{GATEWAY}/24", "dev", _BRIDGE)
+    # a host may be without IPv6; the lab then is, too
+    _ip("-n", switch, "addr", "add", f"{GATEWAY6}/64", "dev", _BRIDGE, "nodad", check=False)
+    _ip("-n", switch, "link", "set", _BRIDGE, "up")
+
+
+def plug(switch: str, namespace: str, machine: Machine) -> None:
+    """Give the machine a fresh namespace with an eth0 on the bridge."""
+    port = f"v-{machine.name}"
+    _create(namespace)
+    _ip("-n", switch, "link", "delete", port, check=False)
+    _ip("-n", switch, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+    _ip("-n", switch, "link", "set", port, "master", _BRIDGE, "up")
+    _ip("-n", namespace, "addr", "add", f"{machine.address}/24", "dev", "eth0")
+    _ip("-n", namespace, "link", "set", "eth0", "up")
+    _ip("-n", namespace, "route", "add", "default", "via", GATEWAY)
+    if _ip(
+        "-n", namespace, "addr", "add", f"{machine.address6}/64", "dev", "eth0", "nodad", check=False
+    ).returncode == 0:
+        _ip("-n", namespace, "route", "add", "default", "via", GATEWAY6, check=False)
+
+
+def unplug(switch: str, namespace: str, machine: Machine) -> None:
+    """Take the machine's namespace and its cable away."""
+    delete(namespace)
+    _ip("-n", switch, "link", "delete", f"v-{machine.name}", check=False)

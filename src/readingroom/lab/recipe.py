@@ -1,0 +1,119 @@
+"""Reads images.yml: what an image is made of, which machines there are, and the digest that names an image.
+
+Must not know how an image is built or a machine started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import LabError
+from .places import IMAGES
+
+HERE = Path(__file__).parent
+SEED = HERE / "seed"
+# Raised when the way an image is put together changes without a change in the recipe or the seed.
+BUILDER = 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of the lab: what it is called, what it runs, what it is for, and its addresses."""
+
+    name: str
+    suite: str
+    machine_class: str
+    host: int
+
+    @property
+    def address(self) -> str:
+        return f"10.77.0.{self.host}"
+
+    @property
+    def address6(self) -> str:
+        return f"fd77::{self.host}"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of one Debian release, named after the digest of everything that goes into it."""
+
+    suite: str
+    title: str
+    packages: tuple[str, ...]
+    offline_packages: tuple[str, ...]
+    masked_units: tuple[str, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.suite}-{self.digest}"
+
+    @property
+    def path(self) -> Path:
+        return IMAGES / self.name
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of images.yml."""
+
+    images: dict[str, Image]
+    machines: dict[str, Machine]
+    start: tuple[str, ...]
+
+    def machine(self, name: str) -> Machine:
+        """Return the machine of this name, or say which names there are."""
+        if name not in self.machines:
+            raise LabError(
+                f"there is no lab machine called '{name}'", f"choose one of: {', '.join(self.machines)}"
+            )
+        return self.machines[name]
+
+
+def seed_digest(seed: Path = SEED) -> str:
+    """Digest over the names, modes and contents of the files that make a machine 'as found'."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in seed.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        executable = path.stat().st_mode & 0o111 != 0
+        total.update(f"{path.relative_to(seed)}\0{executable}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def parse(data: dict[str, Any], seed: str) -> Recipe:
+    """Turn the contents of images.yml into a recipe; `seed` is the digest of the seed directory."""
+    images = {}
+    for suite, own in data["suites"].items():
+        parts: dict[str, Any] = {
+            "suite": suite,
+            "packages": sorted({*data["packages"], *own["packages"]}),
+            "offline_packages": sorted(data["offline_packages"]),
+            "masked_units": sorted(data["masked_units"]),
+        }
+        text = json.dumps([BUILDER, seed, parts], sort_keys=True)
+        images[suite] = Image(
+            suite=suite,
+            title=own["title"],
+            packages=tuple(parts["packages"]),
+            offline_packages=tuple(parts["offline_packages"]),
+            masked_units=tuple(parts["masked_units"]),
+            digest=hashlib.sha256(text.encode()).hexdigest()[:12],
+        )
+    machines = {
+        name: Machine(name, of["suite"], of["class"], of["host"]) for name, of in data["machines"].items()
+    }
+    return Recipe(images, machines, tuple(data["start"]))
+
+
+@cache
+def load() -> Recipe:
+    """Read the recipe that ships with this package."""
+    return parse(yaml.safe_load((HERE / "images.yml").read_text()), seed_digest())
