@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Engine = Literal["ansible", "pyinfra"]
 Status = Literal["ok", "failed", "unreachable"]
-Kind = Literal["begin", "task", "changed", "failed", "unreachable", "role-done", "done", "note"]
+Kind = Literal["begin", "task", "changed", "failed", "unreachable", "done", "note"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """The process in which pyinfra works: `python -m readingroom.apply.pyinfra_run`, jobs in, events out.
 
-Standard input holds one JSON list of jobs (never a command line: a job may carry a password); standard output
-gives one event per line. Each machine gets a process of its own, forked after the imports, with its own pyinfra
-state: machines work side by side, and one that fails or hangs is nobody else's matter. Operations run at once, in
-the order written, as Ansible's tasks do, instead of pyinfra's two passes; in a dry run none of them runs.
-It must not know policies, nor choose machines or roles.
+Standard input holds one JSON list of jobs (never a command line: a job may carry a password); one event per line goes
+to the file descriptor named in READINGROOM_EVENTS_FD. Each machine gets a process of its own, forked after the
+imports, with its own pyinfra state: machines work side by side, and one that fails or hangs is nobody else's matter.
+Operations run at once, in the order written, as Ansible's tasks do, instead of pyinfra's two passes; in a dry run
+none of them runs. It must not know policies, nor choose machines or roles.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 from readingroom.apply.connector import SHELL, RootShellConnector
 from readingroom.apply.model import Event
 from readingroom.apply.root_shell import CannotConnect, PasswordNeeded, RootShell, ShellLost
-from readingroom.apply.shared import DETAILS, changed
+from readingroom.apply.shared import DETAILS, ROLES, UNFINISHED, changed
 from readingroom.errors import ReadingRoomError
 
+EVENTS_FD = "READINGROOM_EVENTS_FD"
 Emit = Callable[[Event], None]
 
 
@@ -48,6 +49,7 @@ class Job:
     roles_path: str
     check: bool
     password: str | None = None
+    unfinished: bool = False
 
 
 class Stopped(PyinfraError):
@@ -96,7 +98,7 @@ class MachineRun(BaseStateCallback):
         inventory = Inventory(([self.job.machine], {}))  # type: ignore[no-untyped-call]
         self.host = inventory.get_host(self.job.machine)
         self.host.connector_cls = RootShellConnector
-        self.host.connector_data[SHELL] = shell
+        self.host.connector_data.update({SHELL: shell, ROLES: self.job.roles_path, UNFINISHED: self.job.unfinished})
         self.state = State(inventory, Config(), check_for_changes=self.job.check)  # type: ignore[no-untyped-call]
         self.state.add_callback_handler(self)  # type: ignore[no-untyped-call]
         self.state.set_stage(StateStage.Prepare if self.job.check else StateStage.Execute)
@@ -115,7 +117,6 @@ class MachineRun(BaseStateCallback):
                 apply(dict(self.job.variables))
             finally:
                 self._report_changes()
-        self.emit(Event("role-done", self.job.machine, role))
 
     # pyinfra calls these with (state, host, op_hash); the base class declares them static.
 
@@ -195,8 +196,7 @@ def _work(job: Job, emit: Emit) -> int:
 def run_jobs(jobs: list[Job], side_by_side: int) -> int:
     """Run all jobs in processes of their own, at most `side_by_side` at a time; the number that failed."""
     lock = multiprocessing.get_context("fork").Lock()
-    out = os.dup(1)
-    os.dup2(2, 1)  # whatever prints, prints beside the events
+    out = int(os.environ.get(EVENTS_FD, "1"))
 
     def emit(event: Event) -> None:
         line = (json.dumps(event.as_json()) + "\n").encode()

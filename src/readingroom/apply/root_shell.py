@@ -22,13 +22,13 @@ from pathlib import Path
 from readingroom.errors import ReadingRoomError
 
 _PROMPT = "READING-ROOM-PASSWORD:"
-_READY = "reading-room-ready"
+READY = "reading-room-ready"
 # Reads a length, then that many bytes of script, and runs them in a subshell. `head -c` takes no byte too many.
 # Both streams end in a mark that only this connection knows.
 _LOOP = (
     "umask 022; LC_ALL=C.UTF-8; export LC_ALL; "
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; cd /; "
-    f"echo {_READY}; IFS= read -r m; "
+    f"echo {READY}; IFS= read -r m; "
     'while IFS= read -r n; do s=$(head -c "$n"; echo x); (eval "${s%x}") </dev/null; r=$?; '
     'printf \'\\n%s %s\\n\' "$m" "$r"; printf \'\\n%s\\n\' "$m" >&2; done'
 )
@@ -112,7 +112,7 @@ class Conversation:
     def become_root(self, password: str | None, timeout: float) -> None:
         """Wait until the script runs as root and says so on its first line of output."""
         deadline, answered = time.monotonic() + timeout, False
-        ready = f"{_READY}\n".encode()
+        ready = f"{READY}\n".encode()
         while ready not in self.stdout:
             try:
                 alive = self.listen(deadline)

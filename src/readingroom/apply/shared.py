@@ -31,7 +31,8 @@ from readingroom.apply.connector import upload_script
 from readingroom.apply.observe import Installed, Paths, PathState, Release, Text, Units, UnitState
 from readingroom.apply.rendering import holds, read_role_variables, render_file, resolve
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
+ROLES = "readingroom.roles"  # key in host.connector_data: the folder of all roles
+UNFINISHED = "readingroom.unfinished"  # … an earlier run was cut short: its handlers may still be due
 DETAILS = "readingroom.details"  # key in host.connector_data: operation hash → what the change looks like
 
 
@@ -55,9 +56,9 @@ def run_script(script: str) -> Generator[StringCommand, None, None]:
 class Role:
     """One role on the machine at hand."""
 
-    def __init__(self, name: str, variables: Mapping[str, Any], roles: Path = ROLES) -> None:
+    def __init__(self, name: str, variables: Mapping[str, Any]) -> None:
         self.name = name
-        self.path = roles / name
+        self.path = Path(host.connector_data[ROLES], name)
         self.facts: dict[str, Any] = host.get_fact(Release)
         self.values: dict[str, Any] = resolve(
             {
@@ -108,6 +109,8 @@ class Role:
     def handler(self, name: str, action: Callable[[], object]) -> None:
         """Declare what `triggers: [name]` does. Declare in the order in which they shall run."""
         self._handlers[name] = action
+        if host.connector_data.get(UNFINISHED):
+            self._triggered.add(name)
 
     def notify(self, triggers: Sequence[str] | str) -> None:
         """Ask for handlers by name."""

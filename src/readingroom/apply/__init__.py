@@ -1,0 +1,9 @@
+"""Carry out a compiled policy on machines, with Ansible or with pyinfra.
+
+`harden` is all that other parts need. Neither engine is imported into the calling process: each runs as a child.
+"""
+
+from readingroom.apply.harden import harden
+from readingroom.apply.model import ApplyResult, Change, Engine, Event, MachineResult
+
+__all__ = ["ApplyResult", "Change", "Engine", "Event", "MachineResult", "harden"]

@@ -1,0 +1,126 @@
+"""Ansible callback: one JSON line per event, for `readingroom.apply`. It runs inside ansible-playbook.
+
+It gives task names, loop labels, diffs of files and reasons of failure; never module arguments, never the result of a
+task with `no_log`. It imports nothing of Reading Room, because Ansible may run under another Python.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+    name: readingroom_events
+    type: stdout
+    short_description: One JSON line per event
+    description: Writes events to the file descriptor named in READINGROOM_EVENTS_FD.
+"""
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Speaks the events of `readingroom.apply.model.Event`."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "readingroom_events"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._out = int(os.environ.get("READINGROOM_EVENTS_FD", "1"))
+        self._begun: set[str] = set()
+
+    def _emit(self, kind: str, machine: str = "", role: str = "", what: str = "", detail: str = "") -> None:
+        event = {"kind": kind, "machine": machine, "role": role, "what": what, "detail": detail}
+        line = (json.dumps(event) + "\n").encode()
+        while line:
+            line = line[os.write(self._out, line) :]
+
+    def _of(self, result: Any, label: str = "") -> tuple[str, str, str]:
+        """Machine, role and name of the task behind a result."""
+        machine = result.host.get_name()
+        if machine not in self._begun:
+            self._begun.add(machine)
+            self._emit("begin", machine)
+        role, _, what = str(result.task.get_name()).rpartition(" : ")
+        return machine, role, f"{what}: {label}" if label else what
+
+    def _settled(self, result: Any, label: str = "") -> None:
+        machine, role, what = self._of(result, label)
+        if result.result.get("changed"):
+            self._emit("changed", machine, role, what, _diff(result.result))
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        role, _, what = str(task.get_name()).rpartition(" : ")
+        self._emit("task", host.get_name(), role, what)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        if result.task.loop is None and not result.task.loop_with:
+            self._settled(result)
+        else:
+            self._of(result)
+
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        self._settled(result, _label(result.result))
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if not ignore_errors and "results" not in result.result:
+            self._emit("failed", *self._of(result), _reason(result.result))
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        if not result.task.ignore_errors:
+            self._emit("failed", *self._of(result, _label(result.result)), _reason(result.result))
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._emit("unreachable", *self._of(result), _reason(result.result))
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        for machine in sorted(stats.processed):
+            counts = stats.summarize(machine)
+            if not counts["failures"] and not counts["unreachable"]:
+                self._emit("done", machine)
+
+
+def _hidden(result: dict[str, Any]) -> bool:
+    return bool(result.get("_ansible_no_log") or result.get("censored"))
+
+
+def _label(result: dict[str, Any]) -> str:
+    return "" if _hidden(result) else str(result.get("_ansible_item_label", result.get("item", "")))
+
+
+def _reason(result: dict[str, Any]) -> str:
+    if _hidden(result):
+        return "the reason is not shown, because this task handles a secret"
+    parts = [result.get("msg"), result.get("stderr"), result.get("module_stderr")]
+    lines = [line for part in parts if part for line in str(part).splitlines() if line.strip()]
+    return "\n".join(dict.fromkeys(lines[:1] + lines[-8:])) or "no reason given"
+
+
+def _diff(result: dict[str, Any]) -> str:
+    diffs = result.get("diff") or []
+    if _hidden(result):
+        return "content not shown"
+    if isinstance(diffs, dict):
+        diffs = [diffs]
+    return "\n".join(text for text in map(_one_diff, diffs) if text)[:20000]
+
+
+def _one_diff(diff: dict[str, Any]) -> str:
+    if diff.get("prepared"):
+        return str(diff["prepared"]).strip("\n")
+    if "before" not in diff and "after" not in diff:
+        return ""
+    before, after = (_text(diff.get(key)) for key in ("before", "after"))
+    # Ansible names its own temporary file as the new one: the header of the old one is the real path.
+    name = str(diff.get("before_header") or diff.get("after_header") or "")
+    return "\n".join(difflib.unified_diff(before, after, name, name, lineterm="", n=2))
+
+
+def _text(value: Any) -> list[str]:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, indent=1, sort_keys=True, default=str).splitlines()
+    return str(value or "").splitlines()

@@ -1,0 +1,253 @@
+"""Bring a site's machines to what was compiled for them, with either engine, and say how each one fared.
+
+The order of things: hold every machine (which also shows who cannot be reached and whether sudo wants a password),
+start the engine as a child process for those that are held, gather its events, let go, and put the outcome into plain
+words. One machine's trouble never stops another. This module must not know what a role does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO
+
+from readingroom.apply.engines import (
+    EVENTS_FD,
+    SIDE_BY_SIDE,
+    Command,
+    Request,
+    command_for,
+    refuse_uncompiled,
+    roles_in_order,
+)
+from readingroom.apply.lock import MachineBusy, MachineLock
+from readingroom.apply.model import ApplyResult, Engine, Event
+from readingroom.apply.outcome import Outcome
+from readingroom.apply.root_shell import CannotConnect, PasswordNeeded
+from readingroom.errors import ReadingRoomError, did_you_mean
+from readingroom.fleet import Machine, Site
+
+OnEvent = Callable[[Event], None]
+_PASSWORD_VARIABLES = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
+
+
+def harden(
+    site: Site,
+    *,
+    engine: Engine = "ansible",
+    roles: Sequence[str] | None = None,
+    machines: Sequence[str] | None = None,
+    check: bool = False,
+    on_event: OnEvent = lambda event: None,
+    ask_password: Callable[[str], str] | None = None,
+) -> ApplyResult:
+    """Apply the compiled policy of `site`, or with `check` only find out what that would change.
+
+    `roles` and `machines` narrow the run (None: all); `on_event` hears of every event as it happens; `ask_password` is
+    asked at most once, and only if sudo asks. Raises `ReadingRoomError` when nothing can be started at all.
+    """
+    chosen = _choose_roles(site, roles)
+    refuse_uncompiled(site, chosen)
+    run = _Run(site, engine, chosen, site.limited_to(machines), check, on_event)
+    try:
+        run.hold_all(ask_password or _ask_on_terminal)
+        run.apply()
+    except KeyboardInterrupt:
+        run.interrupted = True
+    finally:
+        run.release_all()
+    return run.result()
+
+
+def _choose_roles(site: Site, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    known = roles_in_order(site.root)
+    for role in wanted or ():
+        if role not in known:
+            raise ReadingRoomError(f"there is no role called {role}\n  to mend  {did_you_mean(role, known)}")
+    return tuple(role for role in known if wanted is None or role in wanted)
+
+
+def _ask_on_terminal(prompt: str) -> str:
+    if not sys.stdin.isatty():
+        raise ReadingRoomError(
+            "sudo asks for a password, and there is nobody to ask\n"
+            "  to mend  run it in a terminal, or give the automation login passwordless sudo"
+        )
+    return getpass.getpass(prompt)
+
+
+def _configured_password(machine: Machine) -> str | None:
+    values = (machine.hostvars.get(name) for name in _PASSWORD_VARIABLES)
+    return next((str(value) for value in values if isinstance(value, str) and "{{" not in value), None)
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        site: Site,
+        engine: Engine,
+        roles: tuple[str, ...],
+        machines: Sequence[Machine],
+        check: bool,
+        tell: OnEvent,
+    ) -> None:
+        self.site, self.engine, self.roles, self.check, self.tell = site, engine, roles, check, tell
+        self.machines = {machine.name: machine for machine in machines}
+        self.outcomes = {name: Outcome(site.name, name, roles, check) for name in self.machines}
+        self.locks: dict[str, MachineLock] = {}
+        self.interrupted = False
+        self.password: str | None = None
+
+    def note(self, event: Event) -> None:
+        """Take in an event and pass it on."""
+        if event.machine in self.outcomes:
+            self.outcomes[event.machine].take(event)
+        self.tell(event)
+
+    def hold_all(self, ask: Callable[[str], str]) -> None:
+        """Take every machine's lock, side by side; ask for a sudo password once if one is wanted."""
+        refused = self._hold(self.machines)
+        if refused:
+            self.password = ask(f"sudo password for {', '.join(sorted(refused))}: ")
+            for name, reason in self._hold(refused).items():
+                self.note(Event("unreachable", name, detail=reason))
+
+    def _hold(self, names: Sequence[str] | dict[str, Machine] | dict[str, str]) -> dict[str, str]:
+        """Try to hold `names`; those where sudo wants a password, with its words."""
+        refused: dict[str, str] = {}
+
+        def hold(name: str) -> Event | None:
+            password = _configured_password(self.machines[name]) or self.password
+            try:
+                self.locks[name] = MachineLock.over_ssh(
+                    self.site.ssh_config, name, shared=self.check, password=password
+                )
+            except MachineBusy as error:
+                return Event("failed", name, detail=str(error))
+            except CannotConnect as error:
+                return Event("unreachable", name, detail=str(error))
+            except PasswordNeeded as error:
+                refused[name] = str(error)
+            return None
+
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            for event in pool.map(hold, list(names)):
+                if event:
+                    self.note(event)
+        return refused
+
+    def apply(self) -> None:
+        """Run the engine over the machines that are held."""
+        if not self.locks:
+            return
+        held = tuple(self.machines[name] for name in self.machines if name in self.locks)
+        passwords = {m.name: word for m in held if (word := _configured_password(m)) is not None}
+        unfinished = frozenset(name for name, lock in self.locks.items() if lock.unfinished)
+        request = Request(
+            self.site, self.roles, held, self.check, passwords, self.password, unfinished
+        )  # fmt: skip
+        with tempfile.TemporaryFile() as complaints:
+            try:
+                self._follow(command_for(self.engine, request), complaints)
+            finally:
+                complaints.seek(0)
+                said = complaints.read().decode(errors="replace")
+                for machine in held:
+                    self.outcomes[machine.name].engine_ended(said, self.interrupted)
+
+    def _follow(self, command: Command, complaints: IO[bytes]) -> None:
+        """Start the child, hear its events until it closes the pipe, keep the locks alive meanwhile."""
+        reading, writing = os.pipe()
+        process = subprocess.Popen(
+            command.argv,
+            stdin=subprocess.PIPE,
+            stdout=complaints,
+            stderr=complaints,
+            cwd=self.site.root,
+            env={**command.environment, EVENTS_FD: str(writing)},
+            pass_fds=(writing,),
+            start_new_session=True,  # Ctrl-C reaches us, and we pass it on in our own words
+        )
+        os.close(writing)
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(command.stdin.encode())
+            process.stdin.close()
+        stop = _Stopper(process)
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            lines = _Lines(pipe)
+            while True:
+                try:
+                    if not self._listen(lines):
+                        break
+                except KeyboardInterrupt:
+                    self.interrupted = True
+                    self.tell(Event("note", detail=stop.next()))
+        process.wait()
+
+    def _listen(self, lines: _Lines) -> bool:
+        for line in lines.arrived(timeout=5.0):
+            with contextlib.suppress(ValueError, TypeError):
+                self.note(Event.from_json(json.loads(line)))
+        for lock in self.locks.values():
+            lock.heartbeat()
+        return not lines.ended
+
+    def release_all(self) -> None:
+        """Let go of every machine; the mark of an unfinished run stays where something is left to do."""
+        whole = self.roles == roles_in_order(self.site.root)
+        for name, lock in self.locks.items():
+            finished = not self.check and self.outcomes[name].ok and (whole or not lock.unfinished)
+            lock.release(finished=finished)
+
+    def result(self) -> ApplyResult:
+        """Everything, in words."""
+        results = {name: outcome.result(self.interrupted) for name, outcome in self.outcomes.items()}
+        return ApplyResult(self.engine, self.check, results, self.interrupted)
+
+
+class _Stopper:
+    """What each further Ctrl-C does to the child: ask it to stop, then end it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._asked = False
+
+    def next(self) -> str:
+        """Send the next signal to the child's process group; what to tell the person."""
+        number = signal.SIGKILL if self._asked else signal.SIGINT
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+        if self._asked:
+            return "Ended at once."
+        self._asked = True
+        return "Stopping after the step at hand. Press Ctrl-C again to end at once."
+
+
+class _Lines:
+    """Whole lines from a pipe."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe, self._rest, self.ended = pipe, b"", False
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(pipe, selectors.EVENT_READ)
+
+    def arrived(self, timeout: float) -> list[bytes]:
+        """The lines that have arrived, waiting at most `timeout` seconds for some."""
+        if not self._selector.select(timeout):
+            return []
+        chunk = self._pipe.read(65536)
+        self.ended = not chunk
+        *lines, self._rest = (self._rest + (chunk or b"")).split(b"\n")
+        return lines

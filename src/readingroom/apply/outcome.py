@@ -1,0 +1,109 @@
+"""How one machine fared, from its events to the last words a person reads."""
+
+from __future__ import annotations
+
+import time
+
+from readingroom.apply.model import Change, Event, MachineResult, Status
+
+
+class Outcome:
+    """Gathers the events of one machine."""
+
+    def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool) -> None:
+        self.site, self.machine, self.roles, self.check = site, machine, roles, check
+        self.changes: list[Change] = []
+        self._done = self._begun = False
+        self._failure: Event | None = None
+        self._reached = -1
+        self._current: Event | None = None
+        self._start = time.monotonic()
+        self._seconds = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """It went through to the end."""
+        return self._done
+
+    def take(self, event: Event) -> None:
+        """Take in what happened."""
+        self._begun = self._begun or event.kind in ("begin", "task")
+        if event.role in self.roles:
+            self._reached = max(self._reached, self.roles.index(event.role))
+        if event.kind == "task":
+            self._current = event
+        elif event.kind == "changed":
+            self.changes.append(Change(event.role, event.what, event.detail))
+        elif event.kind in ("failed", "unreachable"):
+            self._failure = event
+        self._done = self._done or event.kind == "done"
+        self._seconds = time.monotonic() - self._start
+
+    def engine_ended(self, complaints: str, interrupted: bool) -> None:
+        """The engine is gone: a machine that it left without a verdict has failed, and here is what it said."""
+        if self._done or (self._failure and not interrupted):
+            return
+        if interrupted:
+            where = self._current.what if self._current else ""
+            self._failure = Event("failed", self.machine, self._role_at_hand(), where, "stopped on request")
+            return
+        lines = [line for line in complaints.splitlines() if line.strip()]
+        reason = "\n".join(lines[-8:]) or "the engine ended without a word"
+        self._failure = Event("failed", self.machine, self._role_at_hand(), detail=reason)
+
+    def _role_at_hand(self) -> str:
+        return self._current.role if self._current else ""
+
+    @property
+    def undone(self) -> tuple[str, ...]:
+        """The roles that were not finished, in order."""
+        if self._done:
+            return ()
+        at_hand = self._failure.role if self._failure else ""
+        return tuple(role for i, role in enumerate(self.roles) if i > self._reached or role == at_hand)
+
+    def result(self, interrupted: bool) -> MachineResult:
+        """The verdict, with words."""
+        status: Status = "ok"
+        if not self._done:
+            unreachable = self._failure is not None and self._failure.kind == "unreachable"
+            status = "unreachable" if unreachable else "failed"
+        message = self._words(interrupted) if status != "ok" else self._words_when_ok()
+        return MachineResult(status, tuple(self.changes), message, self.undone, round(self._seconds, 1))
+
+    def _words_when_ok(self) -> str:
+        count = len(self.changes)
+        if not count:
+            return "Nothing to change: everything is as it should be."
+        changes = f"{count} change" + ("s" if count != 1 else "")
+        return f"{changes} would be made; nothing was touched." if self.check else f"{changes} made."
+
+    def _words(self, interrupted: bool) -> str:
+        failure = self._failure or Event("failed", self.machine, detail="the run ended before this machine's turn")
+        again = f"readingroom {'plan' if self.check else 'harden'} {self.site}"
+        if failure.kind == "unreachable" and not self._begun:
+            return (
+                f"Cannot be reached: {failure.detail}\n"
+                f"Nothing was changed on it. Is it switched on and on the network? Then: {again}"
+            )
+        place = " ".join(part for part in (failure.role, f"“{failure.what}”" if failure.what else "") if part)
+        if failure.kind == "unreachable":
+            head = f"The connection was lost{f' in {place}' if place else ''}: {failure.detail}"
+        elif interrupted:
+            head = f"Stopped{f' at {place}' if place else ''}."
+        else:
+            head = f"Failed{f' at {place}' if place else ''}: {failure.detail}"
+        return "\n".join([head, *self._state_of_things(), f"To go on, which is always safe: {again}"])
+
+    def _state_of_things(self) -> list[str]:
+        finished = [role for role in self.roles if role not in self.undone]
+        lines = [f"Finished: {', '.join(finished)}."] if finished else []
+        if self.undone:
+            lines.append(f"Not finished: {', '.join(self.undone)}.")
+        if self.check:
+            lines.append("It was a dry run: nothing was changed.")
+        elif not self.changes:
+            lines.append("Nothing was changed on it.")
+        else:
+            lines.append(f"Changes made before that: {len(self.changes)}; they stay, and are sound by themselves.")
+        return lines
