@@ -1,6 +1,7 @@
 """Which promises have a check and a break scenario, found by reading the files and never by running them.
 
-Must not import pytest, testinfra or a test: the control loader asks this before anything may run.
+A break scenario is data (`tests/breaks/<role>.yml`): how a hardened machine loses exactly one promise. Must not import
+pytest, testinfra or a test: the control loader asks this before anything may run.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import Place, Problems
+from ..document import Item, read
+from ..errors import Place, Problems, Refused, did_you_mean
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -21,6 +23,18 @@ class Check:
     path: Path
     line: int
     test: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Shell lines, run as root, that break exactly `control` on machines of the classes `on` (none named: all)."""
+
+    control: str
+    why: str
+    run: tuple[str, ...]
+    on: tuple[str, ...]
+    role: str
+    place: Place
 
 
 def bound_controls(tests_dir: Path) -> dict[str, Path]:
@@ -70,3 +84,43 @@ def _called(call: ast.Call) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
+
+
+_KEYS = ("control", "why", "on", "run")
+
+
+def break_scenarios(breaks_dir: Path) -> tuple[Scenario, ...]:
+    """Every break scenario in `breaks_dir`, by file and then as written; raises `Refused` with all that is wrong."""
+    problems = Problems()
+    found: list[Scenario] = []
+    for path in sorted(breaks_dir.glob("*.yml")):
+        try:
+            items = read(path).items
+        except Refused as refused:
+            problems.found.extend(refused.problems)
+            continue
+        if items is None:
+            problems.add(Place(str(path)), "this file must be a list of scenarios", "bad-scenario")
+        found.extend(filter(None, (_scenario(path.stem, item, problems) for item in items or ())))
+    problems.refuse_if_any()
+    return tuple(found)
+
+
+def _scenario(role: str, item: Item, problems: Problems) -> Scenario | None:
+    entries = item.entries or {}
+    for key in sorted(set(entries) - set(_KEYS)):
+        problems.add(item.keys[key], f"{key} is not part of a scenario", "bad-scenario", mend=did_you_mean(key, _KEYS))
+    texts = {key: entries[key].text for key in ("control", "why") if key in entries}
+    lists = {key: _texts(entries[key]) for key in ("on", "run") if key in entries}
+    control, why, run, on = texts.get("control"), texts.get("why"), lists.get("run"), lists.get("on", ())
+    if control and why and run and on is not None:
+        return Scenario(control, why, run, on, role, item.place)
+    mend = "write `control: …`, `why: …`, `run: [shell lines]` and, where it matters, `on: [classes]`"
+    problems.add(item.place, "this scenario is not whole", "bad-scenario", mend=mend)
+    return None
+
+
+def _texts(item: Item) -> tuple[str, ...] | None:
+    """A list of texts; None when it is anything else."""
+    texts = tuple(one.text for one in item.items or () if one.text is not None)
+    return texts if item.items is not None and len(texts) == len(item.items) else None

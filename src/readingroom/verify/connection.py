@@ -24,10 +24,10 @@ LONGEST_COMMAND_SECONDS = 90
 
 _MARK = "reading-room-says"
 _GREETING = f"""\
-umask 077
+umask 022
 export LC_ALL=C.UTF-8 LANG=C.UTF-8 HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 d=$(mktemp -d /run/reading-room-verify.XXXXXX || mktemp -d) && trap 'rm -rf "$d"' EXIT && cd /
-[ "$(id -u)" = 0 ] && echo {_MARK} ready
+echo {_MARK} ready
 """
 
 
@@ -131,7 +131,8 @@ def ssh_root(ssh_config: Path, machine: str) -> tuple[str, ...]:
     """The local command for a root shell on `machine`, over whatever connection the site's ssh configuration shares."""
     options = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR")
     flags = [flag for option in options for flag in ("-o", option)]
-    return ("ssh", "-F", str(ssh_config), *flags, "-T", machine, shlex.join(["sudo", "-n", "-H", "/bin/sh"]))
+    become = '[ "$(id -u)" = 0 ] && exec /bin/sh; exec sudo -n -H /bin/sh'
+    return ("ssh", "-F", str(ssh_config), *flags, "-T", machine, f"/bin/sh -c {shlex.quote(become)}")
 
 
 def connect(machine: str, start: Sequence[str]) -> Host:

@@ -74,6 +74,10 @@ class CompliancePlugin:
         if self._job.shuffle is not None:
             random.Random(self._job.shuffle).shuffle(items)  # noqa: S311 - an order to test, no secret
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that cannot be loaded is a check that does not work."""
+        self.crashed = self.crashed or report.failed
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self) -> Generator[None]:
         """Limit the preparation."""
@@ -127,7 +131,7 @@ class CompliancePlugin:
             self.crashed = True
             kind = "took too long" if isinstance(error.value, TooSlow) else "did not work"
             part = {"setup": "preparing the check", "call": "the check itself"}.get(when, "tidying up after the check")
-            self._outcome(item, "not-tested", f"{part} {kind} ({type(error.value).__name__})", seconds)
+            self._outcome(item, "not-tested", f"{part} {kind}; the local log says more", seconds)
 
     def _is_finding(self, error: pytest.ExceptionInfo[BaseException]) -> bool:
         if isinstance(error.value, pytest.fail.Exception):

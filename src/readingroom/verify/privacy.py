@@ -24,7 +24,7 @@ _PATTERNS = (
     (re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I), "[address]"),
     (re.compile(r"/(?:var/)?(?:home|mail|run/user)/[^\s'\",;:)]+"), "[private path]"),
     (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)(?:/\d{1,2})?"), "[address]"),
-    (re.compile(r"(?<![\w:])(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?![\w:])", re.I), "[address]"),
+    (re.compile(r"(?<![\w:])(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?!:?\w)", re.I), "[address]"),
     (re.compile(r"(?<![\w:.])(?=[0-9a-f:]*::|(?:[0-9a-f]+:){7})[0-9a-f:]{3,}(?:%\w+)?(?![\w:])", re.I), "[address]"),
     # A canary, a key, a digest: long, and of letters and digits together.
     (re.compile(r"(?<![\w/+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}"), "[token]"),

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,6 +33,7 @@ from .judge import NO_ANSWER, NOBODY_CHECKS, is_tested, judge
 from .selection import select
 
 MACHINE_SECONDS = 900
+TIDY_SECONDS = 15
 
 
 class Target(Protocol):
@@ -104,7 +107,7 @@ def run(
     tests = site.root / "tests" / "compliance"
     checks = bound_checks(tests)
     folder = logs or site.build / "verify"
-    lock = threading.Lock()
+    lock, stop = threading.Lock(), threading.Event()
 
     def tell(event: Event) -> None:
         if on_event:
@@ -122,13 +125,18 @@ def run(
             shuffle=shuffle,
         )  # fmt: skip
         tell(Started(name, len(chosen[name])))
-        answer = _Answer(job, tell)
+        answer = _Answer(job, tell, stop)
         answer.gather()
         tell(Finished(name, answer.lost))
         return answer.evidence(chosen[name], today or date.today())
 
-    with ThreadPoolExecutor(max_workers=4 * (os.cpu_count() or 1)) as pool:
+    pool = ThreadPoolExecutor(max_workers=4 * (os.cpu_count() or 1))
+    try:
         found = dict(zip(chosen, pool.map(ask, chosen), strict=True))
+    finally:
+        # Ctrl-C: no further machine is begun, and those at work tidy up after the test they are in.
+        stop.set()
+        pool.shutdown(cancel_futures=True)
     return Evidence(
         site=expectations["site"], policy_digest=expectations["policy_digest"], toolkit=_version(),
         complete=controls is None and roles is None and machines is None, machines=found,
@@ -141,6 +149,7 @@ class _Answer:
 
     job: Job
     tell: OnEvent
+    stop: threading.Event
     os: str | None = None
     lost: str | None = None
     done: bool = False
@@ -154,8 +163,8 @@ class _Answer:
         )  # fmt: skip
         assert worker.stdin is not None
         assert worker.stdout is not None
-        clock = threading.Timer(MACHINE_SECONDS, worker.kill)
-        clock.start()
+        ended = threading.Event()
+        threading.Thread(target=self._watch, args=(worker, ended), daemon=True).start()
         try:
             with contextlib.suppress(BrokenPipeError):
                 worker.stdin.write(self.job.model_dump_json())
@@ -163,9 +172,19 @@ class _Answer:
             for line in worker.stdout:
                 self._hear(line)
         finally:
-            clock.cancel()
-            worker.kill()
+            ended.set()
             worker.wait()
+
+    def _watch(self, worker: subprocess.Popen[str], ended: threading.Event) -> None:
+        """End the worker when its time is over or the run is given up: first politely, so that the test tidies up."""
+        over = time.monotonic() + MACHINE_SECONDS
+        while not ended.wait(0.2) and not self.stop.is_set() and time.monotonic() < over:
+            pass
+        if not ended.is_set():
+            worker.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(TIDY_SECONDS)
+        worker.kill()
 
     def _hear(self, line: str) -> None:
         match REPORT.validate_json(line):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
@@ -38,23 +40,30 @@ def main() -> int:
     system, words = names_in(answer.stdout)
     words = Filter(words.people, words.places | {job.machine.lower()})
     report(Reached(os=words.clean(system)))
-    _run(job, host, words, report)
-    report(Done())
+    if _run(job, host, words, report):
+        report(Done())
     shell = host.backend
     if isinstance(shell, RootShell):
         shell.close()
     return 0
 
 
-def _run(job: Job, host: Host, words: Filter, report: object) -> None:
+def _run(job: Job, host: Host, words: Filter, report: Callable[[Report], None]) -> bool:
+    """Run the tests; true when the run came to its own end, whatever the tests found."""
+    plugin = CompliancePlugin(job, host, words, report)
+    code: int | None = None
     job.log.parent.mkdir(parents=True, exist_ok=True)
     job.log.unlink(missing_ok=True)
-    with os.fdopen(os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as log:
-        plugin = CompliancePlugin(job, host, words, report)  # type: ignore[arg-type]
-        with redirect_stdout(log), redirect_stderr(log):
-            code = pytest.main(_options(job), plugins=[plugin])
+    log = os.fdopen(os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    with log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            code = pytest.main(_options(job), plugins=[plugin]) if job.files else pytest.ExitCode.OK
+        except Exception:
+            traceback.print_exc()
     if not plugin.crashed and code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         job.log.unlink()
+    # A module that cannot be collected gives INTERRUPTED or nothing to run; its controls have no outcome then.
+    return code is not None and code not in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 
 
 def _options(job: Job) -> list[str]:
