@@ -17,7 +17,6 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="readingroom",
-    help=__doc__,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

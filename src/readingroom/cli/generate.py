@@ -11,13 +11,15 @@ import yaml
 from ..compile import argument_specs
 from ..controls import Catalogue
 from ..policy.schema import policy_schema
+from ..report import reference
 
 _HEAD = "# Made from policies/controls/ by `readingroom generate`; change the controls, not this file.\n---\n"
 
 
 def stale_files(root: Path, catalogue: Catalogue) -> dict[Path, str]:
     """Every generated file that does not say what it should, with what it should say."""
-    wanted = {root / "policies" / "policy.schema.json": schema_text(catalogue)}
+    wanted = reference.pages(root, catalogue)
+    wanted |= {root / "policies" / "policy.schema.json": schema_text(catalogue)}
     for role in catalogue.roles:
         wanted[root / "roles" / role / "meta" / "argument_specs.yml"] = _HEAD + _yaml(argument_specs(catalogue, role))
     return {

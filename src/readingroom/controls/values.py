@@ -354,11 +354,11 @@ class FreeType(ValueType):
 
     @property
     def advice(self) -> str:
-        return f"see the schema for {self.shape}"
+        return _ADVICE[self.shape]
 
 
 def _people(item: Item) -> tuple[Mapping[str, Any], ...]:
-    advice = "write a list of people: [{login: ada, keys: [ssh-ed25519 …]}]"
+    advice = _ADVICE["people"]
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list of people is needed", advice)
     people = [_person(entry, advice) for entry in item.items]
@@ -386,7 +386,7 @@ def _person(entry: Item, advice: str) -> Mapping[str, Any]:
 
 
 def _hold_areas(item: Item) -> tuple[str, ...]:
-    advice = "write the areas whose deletion pauses: [logs], [printing] or both"
+    advice = _ADVICE["hold-areas"]
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list is needed", advice)
     areas = tuple(sorted({_text(part, advice) for part in item.items}))
@@ -395,6 +395,11 @@ def _hold_areas(item: Item) -> tuple[str, ...]:
     return areas
 
 
+_ADVICE = {
+    "login": "write one login name",
+    "people": "write a list of people: [{login: ada, keys: [ssh-ed25519 …]}]",
+    "hold-areas": "write the areas whose deletion pauses: [logs], [printing] or both",
+}
 HOLD_AREAS = ("logs", "printing")
 _PEOPLE_SCHEMA: Json = {
     "type": "array",
@@ -406,7 +411,7 @@ _PEOPLE_SCHEMA: Json = {
     },
 }
 SHAPES: Mapping[str, tuple[Callable[[Item], Any], Json]] = {
-    "login": (lambda item: _login(_text(item, "write one login name")), {"type": "string"}),
+    "login": (lambda item: _login(_text(item, _ADVICE["login"])), {"type": "string"}),
     "people": (_people, _PEOPLE_SCHEMA),
     "hold-areas": (_hold_areas, {"type": "array", "items": {"enum": list(HOLD_AREAS)}, "uniqueItems": True}),
 }

@@ -54,6 +54,16 @@ def check(path: Path, catalogue: Catalogue, *, root: Path) -> Layer:
     return layer
 
 
+def of_preset(path: Path, catalogue: Catalogue, *, root: Path) -> Policy:
+    """What the preset in `path` promises by itself, as the policy of a library that says nothing else."""
+    problems = Problems()
+    preset = read_layer(path, _shown(path, root), catalogue, dt.date.today(), problems)
+    silent = Layer(kind="policy", name=preset.name, path=path, place=preset.place)
+    merged = merge(silent, [preset], catalogue, {}, problems)
+    problems.refuse_if_any()
+    return merged
+
+
 class _Loader:
     def __init__(self, catalogue: Catalogue, root: Path, today: dt.date) -> None:
         self.problems = Problems()
