@@ -88,14 +88,12 @@ def _sources(control: Control) -> str:
 
 
 def _ala_coverage(root: Path, catalogue: Catalogue) -> str:
-    written: Any = read(root / "policies" / "ala.yml").plain()
+    written: Any = read(root / "policies" / "sources" / "ala.yml").plain()
     rows = []
     for number, item in written.items():
         controls = [control for control in catalogue.controls.values() if _cites(control, number)]
         cell = ", ".join(f"`{control.id}`" for control in controls)
-        rows.append(
-            (number, item["item"], cell or ("for people, not machines" if "not_technical" in item else "not yet"))
-        )
+        rows.append((number, item["item"], cell or _unanswered(item)))
     covered = sum(row[2].startswith("`") for row in rows)
     return "\n".join([
         _HEAD, "# The ALA checklists, item by item\n",
