@@ -15,7 +15,7 @@ from rich.table import Table
 
 from .errors import LabError
 from .lab import Lab
-from .progress import reporter
+from .processes import inside_environment
 
 app = typer.Typer(
     help="Disposable Debian machines on this host: a small library's, unhardened on purpose.",
@@ -33,7 +33,7 @@ def up(machines: Names = None) -> None:
 
     Without a name: public-1 (Debian 13) and staff-1 (Debian 12).
     """
-    lab = Lab.current(reporter())
+    lab = _lab()
     lab.up(machines)
     typer.echo(f"The lab is up. Log in with: ssh -F {lab.ssh_config} {(machines or ['public-1'])[0]}")
 
@@ -41,25 +41,25 @@ def up(machines: Names = None) -> None:
 @app.command()
 def down(machines: Names = None) -> None:
     """Switch machines off (all when none is named). What they wrote stays."""
-    Lab.current(reporter()).down(machines)
+    _lab().down(machines)
 
 
 @app.command()
 def destroy() -> None:
     """Throw all machines of this lab away. The images stay."""
-    Lab.current(reporter()).destroy()
+    _lab().destroy()
 
 
 @app.command()
 def reset(machine: Name) -> None:
     """Throw one machine away and boot it anew, as found."""
-    Lab.current(reporter()).reset(machine)
+    _lab().reset(machine)
 
 
 @app.command()
 def status() -> None:
     """Show every machine: what it is, where, and whether it runs."""
-    lab = Lab.current()
+    lab = _lab()
     table = Table("machine", "class", "release", "address", "state", box=None, pad_edge=False)
     for entry in lab.status():
         machine = entry.machine
@@ -73,7 +73,7 @@ def build(
     again: Annotated[bool, typer.Option("--again", help="Also those that are there: for newer packages.")] = False,
 ) -> None:
     """Build the images machines stand on, without booting any."""
-    lab = Lab.current(reporter())
+    lab = _lab()
     lab.build(again)
     for name in lab.prune():
         typer.echo(f"removed the outdated image {name}")
@@ -82,25 +82,26 @@ def build(
 @app.command()
 def shell(machine: Name) -> None:
     """Open a shell as root in a machine, past ssh."""
-    _replace([*Lab.current().enter_command(machine), "bash", "-l"])
+    _replace([*_lab().enter_command(machine), "bash", "-l"])
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def execute(machine: Name, command: Annotated[list[str], typer.Argument(metavar="COMMAND…")]) -> None:
     """Run a command as root in a machine, past ssh: readingroom lab exec public-1 -- lpstat -t."""
     words = command[1:] if command[0] == "--" else command
-    _replace([*Lab.current().enter_command(machine), *words])
+    _replace([*_lab().enter_command(machine), *words])
+
+
+def _lab() -> Lab:
+    lab = Lab.current()
+    lab.require_root()
+    return lab
 
 
 def _replace(command: list[str]) -> None:
     sys.stdout.flush()
-    environment = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root",
-        "LANG": "C.UTF-8",
-        "TERM": os.environ.get("TERM", "dumb"),
-    }
-    os.execvpe(command[0], command, environment)
+    # S606: this process becomes the command, so that a terminal, signals and exit status are its own
+    os.execvpe(command[0], command, inside_environment())  # noqa: S606
 
 
 def main() -> None:

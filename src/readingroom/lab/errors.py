@@ -5,8 +5,10 @@ Must not know how errors are printed; the command line decides that.
 
 from __future__ import annotations
 
+from ..errors import ReadingRoomError
 
-class LabError(Exception):
+
+class LabError(ReadingRoomError):
     """Something about the lab that a person can mend."""
 
     def __init__(self, message: str, mend: str, details: str = "") -> None:

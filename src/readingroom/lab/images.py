@@ -91,13 +91,22 @@ class _Stop:
         self.stopped = True
         for process in self._running:
             if process.poll() is None:
-                # `unshare --kill-child` takes everything in the build's process namespace along
-                process.send_signal(signal.SIGTERM)
+                # unshare minds no gentler signal; everything in the build's process namespace goes with it
+                process.kill()
 
 
 def _clear_unfinished() -> None:
     for path in IMAGES.glob(".building-*"):
-        shutil.rmtree(path)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove an unfinished image; processes of a build that was killed may write in it for a moment yet."""
+    for attempt in range(50):
+        if not path.exists():
+            return
+        shutil.rmtree(path, ignore_errors=attempt < 49)
+        time.sleep(0.1)
 
 
 def _check_space(images: int) -> None:
@@ -131,10 +140,12 @@ def _build(image: Image, report: Reporter, stop: _Stop) -> None:
                 errors="replace",
                 start_new_session=True,
                 preexec_fn=_end_with_parent,
+                umask=0o022,
                 env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
             )
             stop.watch(process)
-            assert process.stdin and process.stdout
+            assert process.stdin
+            assert process.stdout
             process.stdin.write("\n".join(sources) + "\n")
             process.stdin.close()
             for line in process.stdout:
@@ -152,7 +163,7 @@ def _build(image: Image, report: Reporter, stop: _Stop) -> None:
         report.stage(image.title, f"built in {time.monotonic() - began:.0f} s", 1.0)
     finally:
         for leftover in (target, IMAGES / f".building-old-{image.name}"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            _remove(leftover)
 
 
 def _end_with_parent() -> None:
@@ -175,7 +186,7 @@ def _failure(image: Image, lines: list[str], log: Path, stopped: bool) -> LabErr
 def _command(image: Image, target: Path, cache: Path, own_sources: bool) -> list[str]:
     """The build, in process and mount namespaces of its own: however it ends, nothing of it stays behind."""
     hook = shlex.join(
-        [str(HERE / "customize-image"), sys.executable, str(HERE / "repository.py"), str(SEED), str(cache)]
+        ["bash", str(HERE / "customize-image"), sys.executable, str(HERE / "repository.py"), str(SEED), str(cache)]
     )
     options = {
         "mode": "root",

@@ -6,10 +6,12 @@ Must not know about policies, roles or what is done inside the machines.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,10 @@ from typing import Literal
 from . import images, network, recipe, requirements, ssh
 from .errors import LabError
 from .locks import locked
-from .machine import MachineRunner, enter_command
+from .machine import MachineRunner
 from .places import IMAGES, RUN, STATE, Places
-from .progress import Reporter
+from .processes import enter_command
+from .progress import Reporter, reporter
 from .recipe import Machine, Recipe
 
 State = Literal["running", "off", "not made"]
@@ -42,11 +45,12 @@ class Lab:
         self.places = Places(instance)
         self.report = report or Reporter()
         self._recipe: Recipe = recipe.load()
+        self._stop = threading.Event()
 
     @classmethod
     def current(cls, report: Reporter | None = None) -> Lab:
-        """The instance named by READINGROOM_LAB, or `default`."""
-        return cls(os.environ.get("READINGROOM_LAB") or "default", report)
+        """The instance named by READINGROOM_LAB, or `default`; it tells what it does on the standard error stream."""
+        return cls(os.environ.get("READINGROOM_LAB") or "default", report or reporter())
 
     @staticmethod
     def missing_requirements() -> list[str]:
@@ -71,7 +75,7 @@ class Lab:
 
     def is_running(self, name: str) -> bool:
         """Does the machine's own PID 1 live?"""
-        return self._runner(name).leader() is not None
+        return self._runner(name).is_running()
 
     def status(self) -> list[Status]:
         """How every machine of the recipe stands."""
@@ -82,7 +86,7 @@ class Lab:
         if not runner.is_made():
             return Status(machine, "not made", False)
         outdated = runner.image_path != self._recipe.images[machine.suite].path
-        return Status(machine, "running" if runner.leader() else "off", outdated)
+        return Status(machine, "running" if runner.is_running() else "off", outdated)
 
     def _runner(self, name: str) -> MachineRunner:
         return MachineRunner(self.places, self._recipe.machine(name))
@@ -95,6 +99,13 @@ class Lab:
     def build(self, again: bool = False) -> None:
         """Build the images that are missing; all of them with `again`."""
         self._require()
+        if again:
+            for where, path in _standing():
+                if path in {image.path for image in self._recipe.images.values()}:
+                    raise LabError(
+                        f"{where} stands on {path.name}, which would be replaced under it",
+                        "throw that lab away first: READINGROOM_LAB=… readingroom lab destroy",
+                    )
         images.ensure(self._recipe.images.values(), self.report, again)
 
     def up(self, names: Sequence[str] | None = None) -> None:
@@ -104,19 +115,19 @@ class Lab:
         """
         runners = self._runners(names, self._recipe.start)
         self._require()
-        if all(runner.leader() and runner.supervisor() for runner in runners) and self.ssh_config.exists():
-            self._tell_outdated(runners)
-            return
         suites = {runner.machine.suite for runner in runners if not runner.is_made()}
         images.ensure([self._recipe.images[suite] for suite in sorted(suites)], self.report)
         with self._locked():
             network.ensure_switch(self.places.switch)
             ssh.make_keys(self.places)
-            down = [runner for runner in runners if not runner.leader()]
+            down = [runner for runner in runners if not runner.is_running()]
+            running = [runner for runner in runners if runner not in down]
             self._each(self._make, [runner for runner in down if not runner.is_made()])
             ssh.write_config(self.places, self.machines)
             try:
                 self._each(self._boot, down)
+                # an earlier command may have been stopped before these had finished booting
+                self._each(lambda runner: runner.wait_until_up(self._stop), running)
             except BaseException:
                 for runner in down:
                     runner.cut_off()
@@ -145,7 +156,6 @@ class Lab:
             network.delete(self.places.switch)
             for directory in (self.places.run, self.places.state):
                 shutil.rmtree(directory, ignore_errors=True)
-        self.places.lock.unlink(missing_ok=True)
         self.prune()
 
     def hard_kill(self, name: str) -> None:
@@ -158,7 +168,7 @@ class Lab:
         name: str,
         argv: Sequence[str],
         check: bool = True,
-        input: str | bytes | None = None,
+        input: str | bytes | None = None,  # noqa: A002 (as subprocess.run calls it)
         timeout: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in a machine as its root, past ssh; its output comes back as text.
@@ -166,8 +176,8 @@ class Lab:
         The command has no more rights than the machine's own PID 1: it cannot set the host's clock, for one.
         Raises LabError when the machine is not running, CalledProcessError when the command fails and `check` is set.
         """
-        stdin = input.encode() if isinstance(input, str) else input
-        raw = self._runner(name).enter(argv, stdin if stdin is not None else b"", timeout)
+        stdin = input.encode() if isinstance(input, str) else input or b""
+        raw = self._runner(name).enter(argv, stdin, timeout)
         out, err = (text.decode(errors="replace") for text in (raw.stdout, raw.stderr))
         if check and raw.returncode != 0:
             raise subprocess.CalledProcessError(raw.returncode, list(argv), out, err)
@@ -175,55 +185,57 @@ class Lab:
 
     def enter_command(self, name: str) -> list[str]:
         """What to put before a command to run it in the machine, for callers that keep their own terminal."""
-        leader = self._runner(name).leader()
-        if leader is None:
-            raise LabError(f"{name} is not running", f"start it: readingroom lab up {name}")
-        return enter_command(leader)
+        return enter_command(self._runner(name).leader())
 
     def prune(self) -> list[str]:
         """Remove images that are outdated and that no machine of any instance stands on; returns their names."""
-        used = {image.path for image in self._recipe.images.values()}
-        for facts in STATE.glob("instances/*/machines/*/machine.json"):
-            with contextlib.suppress(OSError, ValueError):
-                runner = MachineRunner(Places(facts.parts[-4]), self._recipe.machine(facts.parts[-2]))
-                used.add(runner.image_path)
+        used = {image.path for image in self._recipe.images.values()} | {path for _, path in _standing()}
         with locked(RUN / "images.lock", "the lab's images", self.report.say):
             return images.prune(used) if IMAGES.is_dir() else []
 
     # How
 
+    def require_root(self) -> None:
+        """Nothing about the lab can even be looked at by anybody else."""
+        if os.geteuid() != 0:
+            raise LabError("the lab belongs to root", "run the same command with sudo")
+
     def _require(self) -> None:
         reasons = requirements.missing()
         if reasons:
-            raise LabError("the lab cannot run on this machine", "see the reasons above", "\n".join(reasons))
+            raise LabError("the lab cannot run on this machine: " + "; ".join(reasons), "see what is said there")
+        for directory in (STATE, RUN):
+            # images and machines hold set-uid programs as old as the image: nobody else gets near them
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(0o700)
 
     @contextlib.contextmanager
-    def _locked(self):  # type: ignore[no-untyped-def]
+    def _locked(self) -> Iterator[None]:
         with locked(self.places.lock, f"the lab '{self.places.instance}'", self.report.say):
             yield
 
     def _make(self, runner: MachineRunner) -> None:
         self.report.stage(runner.machine.name, "making the machine", 0.1)
-        hosts = "".join(
-            f"{line}\n"
-            for machine in self._recipe.machines.values()
-            for line in (f"{machine.address} {machine.name}", f"{machine.address6} {machine.name}")
-        )
-        runner.make(self._recipe.images[runner.machine.suite], hosts)
+        runner.make(self._recipe.images[runner.machine.suite], list(self._recipe.machines.values()))
 
     def _boot(self, runner: MachineRunner) -> None:
         self.report.stage(runner.machine.name, "booting", 0.4)
         runner.start()
-        runner.wait_until_up()
+        runner.wait_until_up(self._stop)
         self.report.stage(runner.machine.name, f"up at {runner.machine.address}", 1.0)
 
     def _each(self, action: Callable[[MachineRunner], None], runners: list[MachineRunner]) -> None:
         """Do it to all of them side by side; the first failure is raised when all are through."""
         if not runners:
             return
+        self._stop.clear()
         with self.report.working(), ThreadPoolExecutor(len(runners)) as pool:
-            for job in [pool.submit(action, runner) for runner in runners]:
-                job.result()
+            try:
+                for job in [pool.submit(action, runner) for runner in runners]:
+                    job.result()
+            except KeyboardInterrupt:
+                self._stop.set()
+                raise
 
     def _tell_outdated(self, runners: list[MachineRunner]) -> None:
         for runner in runners:
@@ -232,3 +244,13 @@ class Lab:
                     f"{runner.machine.name} stands on an outdated image; "
                     f"for a fresh one: readingroom lab reset {runner.machine.name}"
                 )
+
+
+def _standing() -> list[tuple[str, Path]]:
+    """Every machine of every instance and the image it stands on."""
+    found = []
+    for facts in STATE.glob("instances/*/machines/*/machine.json"):
+        instance, name = facts.parts[-4], facts.parts[-2]
+        with contextlib.suppress(OSError, ValueError):
+            found.append((f"{name} of the lab '{instance}'", Path(json.loads(facts.read_text())["image"])))
+    return found

@@ -14,15 +14,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
-from . import cgroups, network, ssh
+from . import cgroups, network, processes, ssh
+from .asfound import personalise
 from .errors import LabError
 from .places import MEMORY, Places
-from .recipe import HERE, SEED, Image, Machine
+from .recipe import HERE, Image, Machine
 
 _BOOT_PATIENCE, _STOP_PATIENCE = 90.0, 25.0
 
@@ -55,34 +56,30 @@ class MachineRunner:
         """Where the machine's own writes lie."""
         return Path(json.loads(self._facts.read_text())["layers"])
 
-    def supervisor(self) -> int | None:
-        """Process id of the machine's supervisor, when it lives."""
-        return _living(self.run / "supervisor.pid", "supervisor.py")
+    def is_running(self) -> bool:
+        """Does the machine's own PID 1 live, and somebody to look after it?"""
+        found = processes.find(self.label)
+        return found.leader is not None and bool(found.supervisors)
 
-    def leader(self) -> int | None:
-        """Process id, on the host, of the machine's own PID 1, when it lives."""
-        nspawn = _living(self.run / "nspawn.pid", "systemd-nspawn")
-        if nspawn is None:
-            return None
-        for child in _children(nspawn):
-            with contextlib.suppress(OSError):
-                for line in Path(f"/proc/{child}/status").read_text().splitlines():
-                    if line.startswith("NSpid:") and line.split()[2:] == ["1"] and not _is_zombie(child):
-                        return child
-        return None
+    def leader(self) -> int:
+        """Process id, on the host, of the machine's own PID 1; an error when it does not run."""
+        leader = processes.find(self.label).leader
+        if leader is None:
+            name = self.machine.name
+            raise LabError(f"{name} is not running", f"start it: readingroom lab up {name}")
+        return leader
 
     # Making and throwing away
 
-    def make(self, image: Image, hosts: str) -> None:
+    def make(self, image: Image, neighbours: list[Machine]) -> None:
         """Make the machine from `image`; what an earlier attempt left half done is thrown away first."""
         self.destroy()
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.run.mkdir(parents=True, exist_ok=True)
         layers = self._choose_layers(image)
         ssh.make_key(self.state / "host_key", f"root@{self.machine.name}")
         root = self._mount(image.path, layers)
         try:
-            self._personalise(root, hosts)
+            personalise(root, self.machine, self.places, neighbours)
         finally:
             self._unmount()
         facts = {"image": str(image.path), "layers": str(layers), "made": int(time.time())}
@@ -92,44 +89,22 @@ class MachineRunner:
 
     def _choose_layers(self, image: Image) -> Path:
         """On disk, or in memory when the disk's file system cannot carry an overlay."""
-        for layers in (self.state / "layers", MEMORY / self.label):
-            (layers / "upper").mkdir(parents=True, exist_ok=True)
-            (layers / "work").mkdir(exist_ok=True)
+        on_disk, in_memory = self.state / "layers", MEMORY / self.label
+        for layers in (on_disk, in_memory):
+            for part in ("upper", "work"):
+                (layers / part).mkdir(parents=True)
+            # the upper directory's mode is that of the machine's /, whatever this process's umask
+            (layers / "upper").chmod(0o755)
             try:
                 self._mount(image.path, layers)
-            except LabError as problem:
-                last = problem
+            except LabError:
                 shutil.rmtree(layers)
+                if layers is in_memory:
+                    raise
                 continue
             self._unmount()
             return layers
-        raise last
-
-    def _personalise(self, root: Path, hosts: str) -> None:
-        subprocess.run(
-            ["chroot", str(root), "/bin/bash", "-s", self.machine.machine_class],
-            input=(SEED / "machine").read_text(),
-            text=True,
-            check=True,
-            env={"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        )
-        (root / "etc/hostname").write_text(f"{self.machine.name}\n")
-        (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{hosts}")
-        (root / "etc/machine-id").write_text(f"{uuid4().hex}\n")
-        for suffix, mode in (("", 0o600), (".pub", 0o644)):
-            target = root / f"etc/ssh/ssh_host_ed25519_key{suffix}"
-            shutil.copyfile(self.state / f"host_key{suffix}", target)
-            target.chmod(mode)
-        accounts = dict(_accounts(root / "etc/passwd"))
-        for account in ssh.AUTHORIZED:
-            uid, gid, home = accounts[account]
-            directory = root / home.lstrip("/") / ".ssh"
-            directory.mkdir(mode=0o700, exist_ok=True)
-            keys = directory / "authorized_keys"
-            keys.write_text(ssh.authorized_keys(self.places, account))
-            keys.chmod(0o600)
-            for path in (directory, keys):
-                os.chown(path, uid, gid)
+        raise AssertionError("the last place either works or raises")
 
     def destroy(self) -> None:
         """Cut the machine off, if it runs, and remove all there is of it."""
@@ -154,14 +129,14 @@ class MachineRunner:
             )
         root = self._mount(self.image_path, self.layers)
         network.plug(self.places.switch, self.label, self.machine)
-        command = [sys.executable, "-I", str(HERE / "supervisor.py"), str(self.run / "nspawn.pid")]
+        command = [sys.executable, "-I", str(HERE / "supervisor.py")]
         if cgroups.systemd_owns_groups():
             command = [*cgroups.scope_command(self.label), *command]
         else:
             for join in cgroups.create(self.label):
                 command += ["--join", str(join)]
         with self.console.open("wb") as console:
-            process = subprocess.Popen(
+            subprocess.Popen(
                 [*command, "--", *self._nspawn(root)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -171,7 +146,6 @@ class MachineRunner:
                 # `network` makes net.* settings the machine's own; `yes` would hand it the host's kernel.* as well
                 env={"PATH": os.environ.get("PATH", ""), "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
             )
-        (self.run / "supervisor.pid").write_text(str(process.pid))
 
     def _nspawn(self, root: Path) -> list[str]:
         command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.label}"]
@@ -183,15 +157,17 @@ class MachineRunner:
             command.append("--bind=/dev/net/tun")
         return command
 
-    def wait_until_up(self) -> None:
-        """Return when sshd answers over the network and the machine has finished booting."""
+    def wait_until_up(self, stop: threading.Event) -> None:
+        """Return when sshd answers over the network and the machine has finished booting, or `stop` is set."""
         deadline = time.monotonic() + _BOOT_PATIENCE
-        while time.monotonic() < deadline:
-            if self.supervisor() is None:
+        while time.monotonic() < deadline and not stop.is_set():
+            if not processes.find(self.label).supervisors:
                 raise self._did_not_boot("ended while it was starting")
-            if self._sshd_answers() and self._boot_is_over(deadline - time.monotonic()):
+            if self._sshd_answers() and self._boot_is_over():
                 return
-            time.sleep(0.1)
+            stop.wait(0.1)
+        if stop.is_set():
+            raise LabError(f"starting {self.machine.name} was stopped", "run the same command again")
         raise self._did_not_boot(f"did not come up within {_BOOT_PATIENCE:.0f} seconds")
 
     def _sshd_answers(self) -> bool:
@@ -200,10 +176,10 @@ class MachineRunner:
         run = subprocess.run([*enter, *probe], capture_output=True, check=False)
         return run.stdout.startswith(b"SSH-")
 
-    def _boot_is_over(self, patience: float) -> bool:
+    def _boot_is_over(self) -> bool:
         """Waits inside the machine; `degraded` is fine: some units can not work without a kernel of their own."""
         try:
-            run = self.enter(["systemctl", "is-system-running", "--wait"], timeout=max(patience, 1))
+            run = self.enter(["systemctl", "is-system-running", "--wait"], timeout=2)
         except (LabError, subprocess.TimeoutExpired):
             return False
         return run.stdout.strip() in (b"running", b"degraded")
@@ -212,29 +188,25 @@ class MachineRunner:
         lines = self.console.read_text(errors="replace").splitlines() if self.console.exists() else []
         return LabError(
             f"{self.machine.name} {how}",
-            f"try again, or make it anew: readingroom lab reset {self.machine.name}; its whole console is {self.console}",
+            f"try again, or make it anew: readingroom lab reset {self.machine.name}; "
+            f"its whole console is in {self.console}",
             "\n".join(lines[-12:]),
         )
 
     def stop(self) -> None:
         """Switch the machine off in order; cut it off when it does not go within its time."""
-        supervisor = self.supervisor()
-        if supervisor is not None:
-            _signal(supervisor, signal.SIGTERM)
-            _wait_gone(supervisor, _STOP_PATIENCE)
+        for pid in processes.find(self.label).supervisors:
+            processes.send(pid, signal.SIGTERM)
+            processes.wait_gone(pid, _STOP_PATIENCE)
         self.cut_off()
 
     def cut_off(self) -> None:
         """End the machine as a power cut does."""
-        supervisor, leader = self.supervisor(), self.leader()
-        nspawn = _living(self.run / "nspawn.pid", "systemd-nspawn")
-        # the supervisor first, so that it starts nothing again; its nspawn is told to end by the kernel then
-        for pid in (supervisor, leader, nspawn):
-            if pid is not None:
-                _signal(pid, signal.SIGKILL)
-        for pid in (supervisor, leader, nspawn):
-            if pid is not None:
-                _wait_gone(pid, 10)
+        running = processes.find(self.label).all
+        for pid in running:
+            processes.send(pid, signal.SIGKILL)
+        for pid in running:
+            processes.wait_gone(pid, 10)
         self.clean_up()
 
     def clean_up(self) -> None:
@@ -249,28 +221,16 @@ class MachineRunner:
     # Inside
 
     def enter(
-        self, argv: Sequence[str], stdin: bytes | None = None, timeout: float | None = None, capture: bool = True
+        self, argv: Sequence[str], stdin: bytes = b"", timeout: float | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command in the machine as its root, past ssh, with no more rights than the machine's PID 1 has."""
-        leader = self.leader()
-        if leader is None:
-            raise LabError(
-                f"{self.machine.name} is not running", f"start it: readingroom lab up {self.machine.name}"
-            )
-        output = subprocess.PIPE if capture else None
         return subprocess.run(
-            [*enter_command(leader), *argv],
+            [*processes.enter_command(self.leader()), *argv],
             input=stdin,
-            stdout=output,
-            stderr=output,
+            capture_output=True,
             check=False,
             timeout=timeout,
-            env={
-                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME": "/root",
-                "LANG": "C.UTF-8",
-                "TERM": os.environ.get("TERM", "dumb"),
-            },
+            env=processes.inside_environment(),
         )
 
     # Mounts
@@ -298,62 +258,3 @@ class MachineRunner:
         while os.path.ismount(root):
             if subprocess.run(["umount", str(root)], capture_output=True, check=False).returncode != 0:
                 subprocess.run(["umount", "--lazy", str(root)], capture_output=True, check=True)
-
-
-def enter_command(leader: int) -> list[str]:
-    """What to put before a command so that it runs inside, with its rights cut down first.
-
-    nsenter alone would keep all rights of the host's root: setting the clock "inside" would set the host's.
-    """
-    bounding = 0
-    for line in Path(f"/proc/{leader}/status").read_text().splitlines():
-        if line.startswith("CapBnd:"):
-            bounding = int(line.split()[1], 16)
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    kept = ",".join(["-all", *(f"+cap_{number}" for number in range(last + 1) if bounding >> number & 1)])
-    cut = ["setpriv", "--bounding-set", kept, "--inh-caps", "-all"]
-    return [*cut, "nsenter", "--target", str(leader), "--all", "--"]
-
-
-def _accounts(passwd: Path) -> list[tuple[str, tuple[int, int, str]]]:
-    rows = [line.split(":") for line in passwd.read_text().splitlines()]
-    return [(row[0], (int(row[2]), int(row[3]), row[5])) for row in rows]
-
-
-def _living(pid_file: Path, program: str) -> int | None:
-    """The process a file names, if it lives and is still the program we started (numbers are used again)."""
-    try:
-        pid = int(pid_file.read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_text()
-    except (OSError, ValueError):
-        return None
-    return pid if program in command and not _is_zombie(pid) else None
-
-
-def _is_zombie(pid: int) -> bool:
-    """Dead but not yet reaped: some hosts' PID 1 takes seconds over it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
-    except OSError:
-        return True
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _wait_gone(pid: int, patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while not _is_zombie(pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

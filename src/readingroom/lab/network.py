@@ -68,9 +68,10 @@ def plug(switch: str, namespace: str, machine: Machine) -> None:
     _ip("-n", namespace, "addr", "add", f"{machine.address}/24", "dev", "eth0")
     _ip("-n", namespace, "link", "set", "eth0", "up")
     _ip("-n", namespace, "route", "add", "default", "via", GATEWAY)
-    if _ip(
-        "-n", namespace, "addr", "add", f"{machine.address6}/64", "dev", "eth0", "nodad", check=False
-    ).returncode == 0:
+    if (
+        _ip("-n", namespace, "addr", "add", f"{machine.address6}/64", "dev", "eth0", "nodad", check=False).returncode
+        == 0
+    ):
         _ip("-n", namespace, "route", "add", "default", "via", GATEWAY6, check=False)
 
 

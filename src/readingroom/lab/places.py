@@ -17,7 +17,7 @@ RUN = Path("/run/readingroom-lab")
 IMAGES = STATE / "images"
 DEBS = STATE / "debs"
 # Where machines keep what they write when the file system of STATE cannot carry an overlay.
-MEMORY = Path("/dev/shm/readingroom-lab")
+MEMORY = Path("/dev/shm/readingroom-lab")  # noqa: S108 (nothing in it is trusted by name: root owns it)
 
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,15}")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Reporter:
@@ -53,27 +53,29 @@ class LiveReporter(PlainReporter):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._progress = Progress(
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def stage(self, name: str, text: str, done: float) -> None:
+        with self._lock:
+            if self._progress is None:
+                return
+            if name not in self._tasks:
+                self._tasks[name] = self._progress.add_task(name, total=1.0, at=text)
+            self._progress.update(self._tasks[name], completed=done, at=text)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[at]}"),
             TimeElapsedColumn(),
-            console=console,
         )
-        self._tasks: dict[str, object] = {}
-
-    def stage(self, name: str, text: str, done: float) -> None:
-        with self._lock:
-            task = self._tasks.get(name)
-            if task is None:
-                task = self._tasks[name] = self._progress.add_task(name, total=1.0, at=text)
-            self._progress.update(task, completed=done, at=text)  # type: ignore[arg-type]
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        with self._progress:
+        with Progress(*columns, console=self._console) as self._progress:
             yield
+        self._progress, self._tasks = None, {}
 
 
 def reporter(console: Console | None = None) -> Reporter:

@@ -72,18 +72,15 @@ class Recipe:
     def machine(self, name: str) -> Machine:
         """Return the machine of this name, or say which names there are."""
         if name not in self.machines:
-            raise LabError(
-                f"there is no lab machine called '{name}'", f"choose one of: {', '.join(self.machines)}"
-            )
+            raise LabError(f"there is no lab machine called '{name}'", f"choose one of: {', '.join(self.machines)}")
         return self.machines[name]
 
 
 def seed_digest(seed: Path = SEED) -> str:
-    """Digest over the names, modes and contents of the files that make a machine 'as found'."""
+    """Digest over the names and contents of the files that make a machine 'as found'."""
     total = hashlib.sha256()
-    for path in sorted(p for p in seed.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
-        executable = path.stat().st_mode & 0o111 != 0
-        total.update(f"{path.relative_to(seed)}\0{executable}\0".encode())
+    for path in sorted(p for p in seed.rglob("*") if p.is_file()):
+        total.update(f"{path.relative_to(seed)}\0".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
@@ -107,9 +104,7 @@ def parse(data: dict[str, Any], seed: str) -> Recipe:
             masked_units=tuple(parts["masked_units"]),
             digest=hashlib.sha256(text.encode()).hexdigest()[:12],
         )
-    machines = {
-        name: Machine(name, of["suite"], of["class"], of["host"]) for name, of in data["machines"].items()
-    }
+    machines = {name: Machine(name, of["suite"], of["class"], of["host"]) for name, of in data["machines"].items()}
     return Recipe(images, machines, tuple(data["start"]))
 
 

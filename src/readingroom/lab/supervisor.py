@@ -4,7 +4,7 @@ Run by the lab as a program of its own, in a session of its own, so that a machi
 it; only the standard library, so that it stays small. TERM switches the machine off in order. Must not know what a
 machine is: it is given the whole nspawn command.
 
-usage: supervisor.py PID-FILE [--join CGROUP-PROCS-FILE]... -- COMMAND...
+usage: supervisor.py [--join CGROUP-PROCS-FILE]... -- COMMAND...
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def supervise(pid_file: Path, joins: list[Path], command: list[str]) -> int:
+def supervise(joins: list[Path], command: list[str]) -> int:
     """Run `command` until it ends otherwise than by a reboot; returns its exit status."""
     for join in joins:
         try:
@@ -47,9 +47,6 @@ def supervise(pid_file: Path, joins: list[Path], command: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         current = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
-        new = pid_file.with_suffix(".new")
-        new.write_text(str(current.pid))
-        new.rename(pid_file)
         if stopping:
             current.send_signal(signal.SIGTERM)
         status = current.wait()
@@ -61,9 +58,9 @@ def supervise(pid_file: Path, joins: list[Path], command: list[str]) -> int:
 def main(arguments: list[str]) -> int:
     """Read the arguments described above."""
     split = arguments.index("--")
-    pid_file, *options = arguments[:split]
+    options = arguments[:split]
     joins = [Path(value) for flag, value in zip(options[::2], options[1::2], strict=True) if flag == "--join"]
-    return supervise(Path(pid_file), joins, arguments[split + 1 :])
+    return supervise(joins, arguments[split + 1 :])
 
 
 if __name__ == "__main__":
