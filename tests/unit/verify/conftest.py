@@ -1,4 +1,4 @@
-"""A site without machines: its "machines" are shells on this computer, its compliance tests are written by each test."""
+"""A site without machines: its "machines" are shells on this computer, its checks are written by each test."""
 
 from __future__ import annotations
 

@@ -212,7 +212,8 @@ def test_commands_are_told_apart_whatever_they_print_or_do(verdict):
     assert host.run('exit 3').rc == 3
     assert host.run('if; then').rc == 2
     assert host.run("cat").stdout == ''
-    assert host.run("printf 'reading-room-says-1 0 0 0\\n\\377\\000x'; printf e >&2").stdout_bytes == b'reading-room-says-1 0 0 0\n\xff\0x'
+    odd = host.run("printf 'reading-room-says-1 0 0 0\\n\\377\\000x'; printf e >&2")
+    assert odd.stdout_bytes == b'reading-room-says-1 0 0 0\n\xff\0x' and odd.stderr == 'e'
     assert host.run('echo %s', "it's; echo two").stdout == "it's; echo two\n"
     assert host.file('/etc/passwd').exists
     """
