@@ -28,6 +28,7 @@ def pages(root: Path, catalogue: Catalogue) -> dict[Path, str]:
         root / "docs" / "promises.md": _promises(root, catalogue),
         root / "docs" / "ala-coverage.md": _ala_coverage(root, catalogue),
         root / "docs" / "managed.md": _managed(root, catalogue),
+        root / "README.md": _readme(root, catalogue),
     }
 
 
@@ -87,6 +88,20 @@ def _sources(control: Control) -> str:
     return "; ".join((*control.sources, f"catalogue {control.catalogue}"))
 
 
+def _readme(root: Path, catalogue: Catalogue) -> str:
+    """The README with the sentences that its example yields on a public machine."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    example = policy.load(root / "policies" / "examples" / "springfield.yml", catalogue, root=root)
+    public = example.classes["public"]
+    made = [control for control in catalogue.controls.values() if public.kind in control.applies_to]
+    sentences = "\n".join(f"> - {control.sentence(public.values[control.key].value)}" for control in made)
+    before, begin, rest = text.partition("<!-- promises: begin")
+    mark, _, after = rest.partition("-->\n")
+    return (
+        f"{before}{begin}{mark}-->\n{sentences}\n<!-- promises: end -->{after.partition('<!-- promises: end -->')[2]}"
+    )
+
+
 def _ala_coverage(root: Path, catalogue: Catalogue) -> str:
     written: Any = read(root / "policies" / "sources" / "ala.yml").plain()
     rows = []
@@ -97,8 +112,8 @@ def _ala_coverage(root: Path, catalogue: Catalogue) -> str:
     covered = sum(row[2].startswith("`") for row in rows)
     return "\n".join([
         _HEAD, "# The ALA checklists, item by item\n",
-        "Which promise answers which item. Wording and numbering of the items are ours; the checklists are the American "
-        f"Library Association's. {covered} of {len(rows)} items have a promise so far.\n",
+        "Which promise answers which item. Wording and numbering of the items are ours; the checklists are those of the "
+        f"American Library Association. {covered} of {len(rows)} items have a promise so far.\n",
         _table(("Item", "In short", "Kept by"), rows),
     ])  # fmt: skip
 
