@@ -17,14 +17,15 @@ from pathlib import Path
 from readingroom.apply.root_shell import READY, CannotConnect, Conversation, ssh_command
 from readingroom.errors import ReadingRoomError
 
+FOLDER = "/run/readingroom-apply"
 SILENCE = 90.0
 HEARTBEAT = 15.0
 
 _SCRIPT = f"""\
-echo {READY}; d=/run/readingroom-apply; umask 077; mkdir -p $d && exec 9>>$d/lock || {{ echo broken; exit 1; }}
+echo {READY}; d=FOLDER; umask 077; mkdir -p $d && exec 9>>$d/lock || {{ echo broken; exit 1; }}
 flock -n HOW 9 || {{ echo busy $(cat $d/since 2>/dev/null); exit 1; }}
 if [ -e $d/unfinished ]; then echo held-unfinished; else echo held; fi; BEGIN
-while said=$(timeout {SILENCE:.0f} sh -c 'IFS= read -r line && echo "$line"'); do
+while said=$(timeout SILENCE sh -c 'IFS= read -r line && echo "$line"'); do
 [ "$said" != finished ] || rm -f $d/unfinished; done"""
 _BEGIN = "date +%H:%M > $d/since; : > $d/unfinished"
 
@@ -80,6 +81,7 @@ class MachineLock:
         self._talk.close()
 
 
-def lock_script(*, shared: bool) -> str:
+def lock_script(*, shared: bool, folder: str = FOLDER, silence: float = SILENCE) -> str:
     """What runs on the machine while it is held: a constant text, so that the journal tells nothing."""
-    return _SCRIPT.replace("HOW", "-s" if shared else "-x").replace("BEGIN", ":" if shared else _BEGIN)
+    script = _SCRIPT.replace("HOW", "-s" if shared else "-x").replace("BEGIN", ":" if shared else _BEGIN)
+    return script.replace("FOLDER", folder).replace("SILENCE", f"{silence:.0f}")

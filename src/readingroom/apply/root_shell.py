@@ -117,6 +117,7 @@ class Conversation:
             try:
                 alive = self.listen(deadline)
             except TimeoutError:
+                self.close(patience=0)
                 raise CannotConnect(f"no answer within {timeout:.0f} seconds") from None
             if self.stderr.endswith(_PROMPT.encode()):
                 del self.stderr[-len(_PROMPT) :]
@@ -135,13 +136,13 @@ class Conversation:
         lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else "the connection ended without a word"
 
-    def close(self) -> None:
+    def close(self, patience: float = 3.0) -> None:
         """End the conversation: our end of file ends the other side, and if it does not, a signal ends ours."""
         if self.process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
         try:
-            self.process.wait(timeout=3)
+            self.process.wait(timeout=patience)
         except subprocess.TimeoutExpired:
             self.process.terminate()
             self.process.wait()
@@ -184,7 +185,7 @@ class RootShell:
             try:
                 alive = self._talk.listen(deadline)
             except TimeoutError:
-                self._talk.close()
+                self._talk.close(patience=0)
                 raise ShellLost(f"a command took longer than {timeout or 3600:.0f} seconds") from None
             if not alive and not out_mark.search(stdout):
                 raise ShellLost("the connection broke while a command was running")

@@ -66,6 +66,15 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_item_on_ok(self, result: Any) -> None:
         self._settled(result, _label(result.result))
 
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        # In a dry run Ansible calls a command that it would run "skipped"; a plan must announce it.
+        if _would_run(result.result):
+            self._emit("changed", *self._of(result))
+
+    def v2_runner_item_on_skipped(self, result: Any) -> None:
+        if _would_run(result.result):
+            self._emit("changed", *self._of(result, _label(result.result)))
+
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if not ignore_errors and "results" not in result.result:
             self._emit("failed", *self._of(result), _reason(result.result))
@@ -88,6 +97,10 @@ def _hidden(result: dict[str, Any]) -> bool:
     return bool(result.get("_ansible_no_log") or result.get("censored"))
 
 
+def _would_run(result: dict[str, Any]) -> bool:
+    return "results" not in result and str(result.get("msg", "")).startswith("Command would have run")
+
+
 def _label(result: dict[str, Any]) -> str:
     return "" if _hidden(result) else str(result.get("_ansible_item_label", result.get("item", "")))
 
@@ -106,17 +119,19 @@ def _diff(result: dict[str, Any]) -> str:
         return "content not shown"
     if isinstance(diffs, dict):
         diffs = [diffs]
-    return "\n".join(text for text in map(_one_diff, diffs) if text)[:20000]
+    # Ansible names its own temporary file in a new file's diff: the task's target is the real name.
+    label = _label(result)
+    name = str(result.get("dest") or result.get("path") or (label if label.startswith("/") else ""))
+    return "\n".join(text for text in (_one_diff(diff, name) for diff in diffs) if text)[:20000]
 
 
-def _one_diff(diff: dict[str, Any]) -> str:
+def _one_diff(diff: dict[str, Any], name: str) -> str:
     if diff.get("prepared"):
         return str(diff["prepared"]).strip("\n")
     if "before" not in diff and "after" not in diff:
         return ""
     before, after = (_text(diff.get(key)) for key in ("before", "after"))
-    # Ansible names its own temporary file as the new one: the header of the old one is the real path.
-    name = str(diff.get("before_header") or diff.get("after_header") or "")
+    name = name or str(diff.get("before_header") or diff.get("after_header") or "")
     return "\n".join(difflib.unified_diff(before, after, name, name, lineterm="", n=2))
 
 
