@@ -1,0 +1,428 @@
+"""Are logins people's own, and do only those come in who may? Everything is tried on the live machine.
+
+Logins happen for real, through sshd, sudo, PAM and atd, with keys and accounts made for the moment. Whatever is put
+somewhere is taken away again. It must not know how the role does its work.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from readingroom.verify import probe
+from readingroom.verify.api import Promise, control
+from testinfra.host import Host
+
+# --- coming in over the network -------------------------------------------------------------------------------------
+
+
+class Knock:
+    """Tries to come in through this machine's own sshd, with a key made for the moment."""
+
+    def __init__(self, host: Host, folder: str) -> None:
+        self.host, self.folder = host, folder
+        probe.run(host, f"ssh-keygen -q -t ed25519 -N '' -C '' -f {folder}/key")
+        self.public = probe.run(host, f"cat {folder}/key.pub").strip()
+        asked = probe.run(host, "sshd -T -C user=root,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+        self.port = next(line.split()[1] for line in asked.splitlines() if line.startswith("port "))
+        listening = [line.split()[1] for line in asked.splitlines() if line.startswith("listenaddress ")]
+        hosts = [address.rpartition(":")[0].strip("[]") for address in listening]
+        anywhere = not hosts or any(one in ("0.0.0.0", "::") for one in hosts)
+        self.address = "127.0.0.1" if anywhere else hosts[0]
+
+    @contextmanager
+    def with_key(self, login: str) -> Iterator[None]:
+        """For the moment, our key is among those of `login`, in the file sshd itself looks at."""
+        quoted = shlex.quote(login)
+        home = probe.run(self.host, f"getent passwd {quoted} | cut -d: -f6").strip()
+        fingerprint = shlex.quote(self.public)
+        kept = f"{self.folder}/before-{secrets.token_hex(4)}"
+        keys = shlex.quote(f"{home}/.ssh/authorized_keys")
+        folder = shlex.quote(f"{home}/.ssh")
+        probe.run(
+            self.host,
+            f"h=$(stat -c %u:%g {shlex.quote(home)})\n"
+            f"[ -d {folder} ] || {{ install -d -m 700 -o ${{h%:*}} -g ${{h#*:}} {folder}; touch {kept}.folder; }}\n"
+            f"[ ! -e {keys} ] || cp -p {keys} {kept}\n"
+            f"printf '\\n%s\\n' {fingerprint} >>{keys}\n[ -e {kept} ] || {{ chown $h {keys}; chmod 600 {keys}; }}",
+        )
+        try:
+            yield
+        finally:
+            self.host.run(
+                f"if [ -e {kept} ]; then cat {kept} >{keys}; touch -r {kept} {keys}; else rm -f {keys}; fi; "
+                f"[ ! -e {kept}.folder ] || rmdir {folder}"
+            )
+
+    def by_key(self, login: str) -> bool:
+        """Does sshd take our key for `login`? What happens after does not matter: a tunnel needs no shell."""
+        return self._tried(login, "-o PreferredAuthentications=publickey -o PasswordAuthentication=no", "")
+
+    def by_password(self, login: str, password: str) -> bool:
+        """Does sshd take this password for `login`?"""
+        give = f"{self.folder}/give"
+        probe.run(self.host, f"printf '#!/bin/sh\\ncat %s\\n' {give}.word >{give}; chmod 700 {give}")
+        probe.run(self.host, f"printf '%s\\n' {shlex.quote(password)} >{give}.word; chmod 600 {give}.word")
+        askpass = f"SSH_ASKPASS={give} SSH_ASKPASS_REQUIRE=force DISPLAY=:0"
+        methods = "-o PreferredAuthentications=password,keyboard-interactive -o PubkeyAuthentication=no"
+        return self._tried(login, f"{methods} -o NumberOfPasswordPrompts=1", askpass, batch="no")
+
+    def by_sftp(self, login: str) -> bool:
+        """Does `login` get at files?"""
+        options = self._options("yes")
+        done = self.host.run(
+            f"echo pwd | timeout 20 sftp -q -b - {options} -o User={shlex.quote(login)} {self.address}"
+        )
+        return bool(done.rc == 0)
+
+    def _tried(self, login: str, how: str, environment: str, batch: str = "yes") -> bool:
+        done = self.host.run(
+            f"{environment} timeout 20 ssh -v -N -o ExitOnForwardFailure=yes -o ControlPath=none {self._options(batch)} {how} "
+            f"-o PermitLocalCommand=yes -o LocalCommand='kill $PPID' {shlex.quote(login)}@{self.address}"
+        )
+        if "Connection refused" in done.stderr:
+            raise RuntimeError("sshd does not answer on this machine")
+        # sshd says so only when PAM has let the account go on as well
+        return "Authenticated to" in done.stderr
+
+    def _options(self, batch: str) -> str:
+        return (
+            f"-F none -i {self.folder}/key -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode={batch} "
+            f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5 -o Port={self.port}"
+        )
+
+
+@pytest.fixture
+def knock(host: Host) -> Iterator[Knock]:
+    """Someone at the door, with a key of their own; skips where nobody can come in over the network."""
+    if host.run("command -v sshd ssh ssh-keygen && pgrep -x sshd").rc != 0:
+        pytest.skip("this machine has no ssh server and client to try it with")
+    with probe.folder(host) as folder:
+        yield Knock(host, folder)
+
+
+def positive_control(host: Host, knock: Knock) -> None:
+    """The same key lets somebody in who may come in; without this, a refusal would prove nothing."""
+    with probe.account(host, home=True) as login:
+        allowed = host.run("sshd -T | grep -Ei '^allow(users|groups)'").stdout.strip()
+        with knock.with_key(login):
+            if not knock.by_key(login):
+                pytest.skip(
+                    "sshd lets only listed logins in, so that a login made for the test cannot come in"
+                    if allowed
+                    else "even a login made for the test could not come in, so refusals prove nothing"
+                )
+
+
+@control("account.remote-root")
+def test_root_cannot_come_in_over_the_network(host: Host, promise: Promise, knock: Knock) -> None:
+    if promise.value == "password":
+        promise.observed("the policy lets root come in over the network; nothing to try")
+        return
+    positive_control(host, knock)
+    if promise.value == "off":
+        with knock.with_key("root"):
+            came_in = knock.by_key("root")
+        assert not came_in, "root came in over the network with a key"
+    for address in ("127.0.0.1", _controller(host)):
+        believed = _sshd_says(host, "root", address)["permitrootlogin"]
+        fine = {"no"} if promise.value == "off" else {"no", "without-password", "prohibit-password", "forced-commands-only"}
+        assert believed in fine, (
+            f"sshd would let root in over the network (permitrootlogin {believed}); {_who_says(host, 'PermitRootLogin')}"
+        )
+    promise.observed("a valid key for root was refused, the same key let another login in" if promise.value == "off"
+                     else "sshd refuses passwords for root")  # fmt: skip
+
+
+@control("account.patron-remote-login")
+def test_the_patron_account_cannot_be_reached(host: Host, promise: Promise, knock: Knock) -> None:
+    if promise.value in (True, "on"):
+        promise.observed("the policy lets the patron account be reached; nothing to try")
+        return
+    patron = promise.inputs["accounts.patron_login"]
+    if host.run(f"getent passwd {shlex.quote(patron)}").rc != 0:
+        promise.not_tested("this machine has no patron account")
+    positive_control(host, knock)
+    with knock.with_key(patron):
+        tried = {
+            "with a key": knock.by_key(patron),
+            "with an empty password": knock.by_password(patron, ""),
+            "for files (sftp)": knock.by_sftp(patron),
+        }
+    for how, came_in in tried.items():
+        assert not came_in, f"the patron account was reached over the network {how}"
+    promise.observed(f"{len(tried)} ways in were tried and refused; the same key let another login in")
+
+
+def _controller(host: Host) -> str:
+    """Where we come from, or this machine itself when we did not come over the network."""
+    who = host.run("tr '\\0' '\\n' </proc/$PPID/environ | grep ^SSH_CONNECTION= || env | grep ^SSH_CONNECTION=").stdout
+    words = who.strip().partition("=")[2].split()
+    return words[0] if words else "127.0.0.1"
+
+
+def _sshd_says(host: Host, login: str, address: str) -> dict[str, str]:
+    where = f"user={shlex.quote(login)},host=localhost,addr={address},laddr=127.0.0.1,lport=22"
+    return dict(line.split(" ", 1) for line in probe.run(host, f"sshd -T -C {where}").splitlines() if " " in line)
+
+
+def _who_says(host: Host, word: str) -> str:
+    files = host.run(f"grep -liE '^[[:space:]]*{word}' /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config").stdout.split()
+    return f"set in {' and '.join(files)}" if files else "no file sets it"
+
+
+# --- shared logins --------------------------------------------------------------------------------------------------
+
+# Asks PAM, as the console, the screen, sudo, cron and atd do before they let an account go on: PAM's own answer.
+_PAM_ACCOUNT = r"""
+import ctypes, sys
+pam = ctypes.CDLL("libpam.so.0")
+class Conv(ctypes.Structure):
+    _fields_ = [("conv", ctypes.c_void_p), ("data", ctypes.c_void_p)]
+CONV = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+silent = CONV(lambda *_: 19)
+conv = Conv(ctypes.cast(silent, ctypes.c_void_p), None)
+for service in sys.argv[2:]:
+    handle = ctypes.c_void_p()
+    if pam.pam_start(service.encode(), sys.argv[1].encode(), ctypes.byref(conv), ctypes.byref(handle)) == 0:
+        print(service, pam.pam_acct_mgmt(handle, 0x8000))
+        pam.pam_end(handle, 0)
+"""
+
+
+def _doors_open_to(host: Host, login: str) -> list[str]:
+    """Services of this machine whose PAM lets the account `login` go on."""
+    services = "sshd login su cron atd lightdm gdm-password sddm"
+    there = probe.run(host, f"cd /etc/pam.d; ls {services} 2>/dev/null || true").split()
+    script = f"python3 -c {shlex.quote(_PAM_ACCOUNT)} {shlex.quote(login)} {' '.join(there)}"
+    answers = dict(line.split() for line in probe.run(host, script).splitlines())
+    return [service for service, answer in answers.items() if answer == "0"]
+
+
+@control("account.shared-logins")
+def test_nobody_can_use_a_shared_login(host: Host, promise: Promise, knock: Knock) -> None:
+    shared = promise.inputs["accounts.shared_logins"]
+    here = [name for name in shared if host.run(f"getent passwd {shlex.quote(name)}").rc == 0]
+    if promise.value in ("allowed", "reported"):
+        promise.observed(f"{len(here)} of {len(shared)} listed shared logins are on this machine")
+        return
+    if promise.value == "removed":
+        assert not here, f"{len(here)} of {len(shared)} shared logins are still on this machine"
+    with probe.account(host) as somebody:
+        assert _doors_open_to(host, somebody), "PAM lets nobody go on, so refusals prove nothing"
+    if here:
+        positive_control(host, knock)
+    for name in here:
+        _refused_everywhere(host, knock, name)
+    closed = f"{len(here)} of {len(shared)} listed shared logins exist and are locked" if here else "none of the listed shared logins exist"
+    promise.observed(f"{closed}: no key, password, console, timetable or running program")
+
+
+def _refused_everywhere(host: Host, knock: Knock, name: str) -> None:
+    quoted = shlex.quote(name)
+    state = probe.run(host, f"passwd -S {quoted}").split()[1]
+    assert state in ("L", "LK"), f"a shared login has a password that works (state {state})"
+    with knock.with_key(name):
+        assert not knock.by_key(name), "a shared login came in over the network with a key"
+    assert not knock.by_password(name, "library"), "a shared login came in over the network with a password"
+    doors = _doors_open_to(host, name)
+    assert not doors, f"a shared login is still let in by {', '.join(doors)}"
+    assert host.run(f"runuser -u nobody -- su {quoted} -c true </dev/null").rc != 0, "a shared login can be switched to"
+
+
+@control("account.shared-logins")
+def test_nothing_of_a_shared_login_runs_or_waits(host: Host, promise: Promise) -> None:
+    if promise.value in ("allowed", "reported"):
+        promise.observed("the policy does not close shared logins")
+        return
+    for name in promise.inputs["accounts.shared_logins"]:
+        quoted, uid = shlex.quote(name), host.run(f"id -u {shlex.quote(name)}").stdout.strip()
+        if uid:
+            running = host.run(f"pgrep -U {uid} | wc -l").stdout.strip()
+            assert running == "0", f"{running} programs of a shared login are running"
+            jobs = host.run(f"find /var/spool/cron/atjobs -type f -user {uid} 2>/dev/null | wc -l").stdout.strip()
+            assert jobs == "0", f"{jobs} jobs of a shared login wait to be run"
+        keys = host.run(
+            f"h=$(getent passwd {quoted} | cut -d: -f6); cat \"$h\"/.ssh/authorized_keys* 2>/dev/null | grep -c AAAA"
+        ).stdout.strip()
+        assert keys == "0", f"{keys} keys open a shared login"
+        timetable = host.run(
+            f"test -e /var/spool/cron/crontabs/{quoted} || "
+            rf"grep -qE '^[[:space:]]*(@[a-z]+|([^#[:space:]][^[:space:]]*[[:space:]]+){{5}}){name}[[:space:]]' /etc/crontab /etc/cron.d/*"
+        )
+        assert timetable.rc != 0, "a shared login has a timetable"
+        assert not host.file(f"/var/lib/systemd/linger/{name}").exists, "a shared login's programs start with the machine"
+        automatic = host.run(
+            f"grep -rlE -- '(autologin|-a)[ =]?{name}([[:space:]]|$)|(autologin-user|AutomaticLogin|TimedLogin|User)[[:space:]]*=[[:space:]]*{name}[[:space:]]*$' "
+            "/etc/systemd/system /etc/lightdm /etc/gdm3 /etc/sddm.conf /etc/sddm.conf.d 2>/dev/null | xargs -r grep -lE "
+            f"'^[^#]*{name}' | wc -l"
+        ).stdout.strip()
+        assert automatic == "0", "a session of a shared login starts by itself"
+    promise.observed("no program, waiting job, timetable, key or automatic session of a shared login was found")
+
+
+@control("account.shared-logins")
+def test_a_job_of_a_shared_login_does_not_run(host: Host, promise: Promise) -> None:
+    if promise.value in ("allowed", "reported"):
+        promise.observed("the policy does not close shared logins")
+        return
+    here = [n for n in promise.inputs["accounts.shared_logins"] if host.run(f"getent passwd {shlex.quote(n)}").rc == 0]
+    if not here or host.run("command -v at && pgrep -x atd").rc != 0:
+        promise.observed("no waiting jobs to try here")
+        return
+    with probe.account(host) as somebody:
+        for name in [somebody, *here]:
+            with probe.folder(host) as folder:
+                probe.run(host, f"chmod 711 {folder}; install -d -m 1777 {folder}/in; touch {folder}/began")
+                given = probe.run_as(host, name, f"cd / && echo 'touch {folder}/in/ran' | at now")
+                if name == somebody:
+                    if given[0] != 0:
+                        promise.observed("waiting jobs are not for everybody here")
+                        return
+                    probe.wait_until(
+                        lambda seen=f"{folder}/in/ran": host.file(seen).exists,
+                        "even the job of a login made for the test did not run, so refusals prove nothing",
+                    )
+                else:
+                    _no_job_ran(host, name, folder)
+    promise.observed("a job given in a shared login's name did not run; one of another login did")
+
+
+def _no_job_ran(host: Host, name: str, folder: str) -> None:
+    uid = probe.run(host, f"id -u {shlex.quote(name)}").strip()
+    mine = f"find /var/spool/cron/atjobs -type f -user {uid} -newer {folder}/began"
+    try:
+        # atd takes a job by marking its file; when no unmarked one is left it has decided
+        probe.wait_until(lambda: not host.run(f"{mine} -name 'a*'").stdout.strip(), "atd did not look at a job", within=5)
+        assert not host.file(f"{folder}/in/ran").exists, "a job of a shared login ran"
+    finally:
+        host.run(f"{mine} -delete")
+
+
+@control("account.shared-logins")
+def test_everyone_has_a_login_of_their_own(host: Host, promise: Promise) -> None:
+    people = promise.inputs["accounts.people"]
+    missing = sum(host.run(f"getent passwd {shlex.quote(person['login'])}").rc != 0 for person in people)
+    assert missing == 0, f"{missing} of {len(people)} people have no login of their own"
+    keyless = 0
+    for person in people:
+        home = host.run(f"getent passwd {shlex.quote(person['login'])} | cut -d: -f6").stdout.strip()
+        have = host.run(f"cat {shlex.quote(home)}/.ssh/authorized_keys").stdout
+        keyless += any(key.split()[1] not in have for key in person.get("keys") or [] if len(key.split()) > 1)
+    assert keyless == 0, f"the keys of {keyless} people do not open their logins"
+    promise.observed(f"{len(people)} people have logins of their own")
+
+
+# --- administrators -------------------------------------------------------------------------------------------------
+
+
+def _people_here(host: Host) -> list[str]:
+    return probe.run(host, "getent passwd | awk -F: '$3 >= 1000 && $3 <= 60000 {print $1}'").split()
+
+
+def _came_in_as(host: Host) -> str:
+    """The login this very check came in with: the toolkit's own, which stays."""
+    return host.run("echo ${SUDO_USER:-root}").stdout.strip()
+
+
+@control("account.administrators")
+def test_only_named_people_may_administer(host: Host, promise: Promise) -> None:
+    allowed = {*promise.value, _came_in_as(host)}
+    people = _people_here(host)
+    others = [name for name in people if name not in allowed]
+    with probe.account(host, groups="sudo") as administrator:
+        assert _may_administer(host, administrator), "sudo refuses even a member of its group, so refusals prove nothing"
+        others = [name for name in others if name != administrator]
+    found = [name for name in others if _may_administer(host, name)]
+    assert not found, f"{len(found)} logins may administer that the policy does not list"
+    without_password = [n for n in others if probe.run_as(host, n, "sudo -n true")[0] == 0]
+    assert not without_password, f"{len(without_password)} unlisted logins may administer without a password"
+    as_root = [n for n in others if set(probe.run(host, f"id -Gn {shlex.quote(n)}").split()) & _AS_GOOD_AS_ROOT]
+    assert not as_root, f"{len(as_root)} unlisted logins are in a group that is as good as root or reads every log"
+    twins = probe.run(host, "getent passwd | awk -F: '$3 == 0 && $1 != \"root\"' | wc -l").strip()
+    assert twins == "0", f"{twins} more logins have the number of root"
+    here = sum(name in people for name in promise.value)
+    promise.observed(f"{here} listed logins and the one of this toolkit may administer; {len(others)} others were refused")
+
+
+_AS_GOOD_AS_ROOT = {"sudo", "wheel", "admin", "adm", "systemd-journal", "shadow", "disk", "docker", "lxd", "incus-admin"}
+
+
+def _may_administer(host: Host, login: str) -> bool:
+    """Sudo's own answer for any command at all, with or without a password."""
+    answer = host.run(f"sudo -n -l -U {shlex.quote(login)}").stdout
+    return "not allowed to run sudo" not in answer
+
+
+@control("account.administrators")
+def test_the_listed_administrators_may_administer(host: Host, promise: Promise) -> None:
+    people = _people_here(host)
+    here = [name for name in promise.value if name in people]
+    refused = [name for name in here if not _may_administer(host, name)]
+    assert not refused, f"{len(refused)} listed administrators may not administer"
+    promise.observed(f"{len(here)} of {len(promise.value)} listed administrators are on this machine")
+
+
+# --- passwords ------------------------------------------------------------------------------------------------------
+
+_LENGTHS = {"length-12": 12, "passphrase-15": 15}
+
+
+def _random(length: int) -> str:
+    """A password nobody can guess, of all kinds of characters."""
+    kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "-+.:,")
+    return "".join(secrets.choice(kinds[n % 4]) for n in range(length))
+
+
+@control("account.password-strength")
+def test_weak_passwords_are_refused(host: Host, promise: Promise) -> None:
+    length = _LENGTHS.get(promise.value)
+    if length is None:
+        promise.observed("the policy accepts any password")
+        return
+    with probe.account(host) as login:
+        weak = {
+            "the login itself": login,
+            "one character short": _random(length - 1),
+            "a well-known one": "password" * 2,
+            "a word and numbers": "librarian1234567"[: length + 1],
+            "a row of the keyboard": "qwertyuiopasdfgh"[: length + 1],
+            "one letter over and over": "a" * (length + 4),
+        }
+        accepted = [kind for kind, word in weak.items() if _set_password(host, login, word)]
+        assert not accepted, f"passwords were accepted that are easy to guess: {', '.join(accepted)}"
+        assert _set_password(host, login, _random(length)), f"a good password of {length} characters was refused"
+        kind = probe.run(host, f"getent shadow {login} | cut -d: -f2 | cut -c1-3").strip()
+        assert kind == "$y$", "passwords are not kept in the strong form that Debian uses (yescrypt)"
+    promise.observed(f"{len(weak)} kinds of weak passwords were refused, {length} random characters were accepted")
+
+
+@control("account.password-strength")
+def test_people_cannot_choose_a_weak_password_themselves(host: Host, promise: Promise) -> None:
+    length = _LENGTHS.get(promise.value)
+    if length is None:
+        promise.observed("the policy accepts any password")
+        return
+    with probe.account(host) as login:
+        first, short, good = _random(length + 6), _random(length - 1), _random(length)
+        assert _set_password(host, login, first), "a good password was refused"
+        assert not _change_own(host, login, first, short), f"somebody could choose a password of {length - 1} characters"
+        assert _change_own(host, login, first, good), f"somebody could not choose a good password of {length} characters"
+    promise.observed("the same holds for people who change their own password")
+
+
+def _set_password(host: Host, login: str, password: str) -> bool:
+    before = probe.run(host, f"getent shadow {login} | cut -d: -f2")
+    host.run(f"printf '%s:%s\\n' {login} {shlex.quote(password)} | chpasswd")
+    return probe.run(host, f"getent shadow {login} | cut -d: -f2") != before
+
+
+def _change_own(host: Host, login: str, old: str, new: str) -> bool:
+    before = probe.run(host, f"getent shadow {login} | cut -d: -f2")
+    typed = shlex.quote("".join(f"{word}\\n" for word in (old, new, new)))
+    host.run(f"printf {typed} | timeout 20 runuser -u {login} -- passwd")
+    return probe.run(host, f"getent shadow {login} | cut -d: -f2") != before
