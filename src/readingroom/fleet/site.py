@@ -128,17 +128,27 @@ def _hosts(listed: Mapping[str, Any], group: str) -> list[str]:
     return [*found.get("hosts", []), *below]
 
 
+_READ_STRICTLY = {
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+    "ANSIBLE_INVENTORY_ENABLED": "yaml",  # else each further format adds its own complaint
+    "ANSIBLE_NOCOLOR": "1",
+}
+
+
 def _listed(inventory: Path) -> dict[str, Any]:
     """The inventory as `ansible-inventory --list` gives it."""
     command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(inventory), "--list"]
-    environment = {**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1", "ANSIBLE_NOCOLOR": "1"}
+    environment = {**os.environ, **_READ_STRICTLY}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=inventory.parent)
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ReadingRoomError(
-            f"{inventory.parent.name}/{inventory.name} is not an inventory that Ansible can read:\n  "
-            + "\n  ".join(lines[-4:])
-        )
+        shown = f"inventories/{inventory.parent.name}/{inventory.name}"
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reason = next((line for line in said if "pars" in line.lower() and "plugin" not in line), said[-1])
+        where = next((line for line in said if line.startswith("Origin:") and line[-1].isdigit()), "").rpartition(
+            ".yml:"
+        )[2]
+        mend = f"look at line {where}" if where else "compare it with inventories/example/hosts.yml"
+        raise ReadingRoomError(f"Ansible cannot read {shown}\n  it says  {reason}\n  to mend  {mend}")
     listed: dict[str, Any] = json.loads(done.stdout)
     return listed
 
