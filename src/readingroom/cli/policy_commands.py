@@ -24,7 +24,7 @@ def check(
 ) -> None:
     """Read policies and say everything that is wrong with them."""
     root = toolkit.root()
-    catalogue = controls.load(root, linked=False)
+    catalogue = controls.load(root)
     paths = policies or [
         *sorted((root / "policies").glob("*.yml")),
         *sorted((root / "policies/examples").glob("*.yml")),
@@ -48,7 +48,7 @@ def explain(
 ) -> None:
     """Say what a key means, its value for each class and machine, and which layer said what."""
     root = toolkit.root()
-    catalogue = controls.load(root, linked=False)
+    catalogue = controls.load(root)
     control = catalogue.owners.get(key) or catalogue.controls.get(key)
     if control is None:
         hint = did_you_mean(key, [*catalogue.keys, *catalogue.controls])
@@ -64,7 +64,7 @@ def _with_machines(site: str, root: Path) -> policy.Policy:
         from .prepare import prepare
 
         return prepare(site).policy
-    return policy.load(policy_path(site, root), controls.load(root, linked=False), root=root)
+    return policy.load(policy_path(site, root), controls.load(root), root=root)
 
 
 def compile_(site: SiteArgument = LAB) -> None:
@@ -77,7 +77,7 @@ def schema(
     to: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
 ) -> None:
     """Print the JSON Schema of a policy, for editors that complete and check YAML."""
-    text = generated.schema_text(controls.load(toolkit.root(), linked=False))
+    text = generated.schema_text(controls.load(toolkit.root()))
     if to is None:
         out.raw(text)
     else:
@@ -89,7 +89,7 @@ def generate(
 ) -> None:
     """Write what derives from the controls: the policy schema, the roles' argument specs, the tables in the docs."""
     root = toolkit.root()
-    stale = generated.stale_files(root, controls.load(root, linked=False))
+    stale = generated.stale_files(root, controls.load(root))
     for path, text in stale.items():
         if not check_only:
             path.write_text(text, encoding="utf-8")

@@ -34,7 +34,7 @@ def policy_path(site: str, root: Path) -> Path:
 def prepare(name: str) -> Prepared:
     """Read the policy and the inventory of the site `name`; raises `ReadingRoomError`."""
     root = toolkit.root()
-    catalogue = controls.load(root, linked=False)
+    catalogue = controls.load(root)
     path = policy_path(name, root)
     classes = policy.load(path, catalogue, root=root).classes
     site = load_site(name, root, {holder.name: holder.kind for holder in classes.values()})

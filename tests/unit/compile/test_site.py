@@ -16,7 +16,7 @@ from readingroom.compile import argument_specs, compile_site, compiled
 from readingroom.policy.schema import policy_schema
 
 ROOT = Path(__file__).parents[3]
-CATALOGUE = controls.load(ROOT, linked=False)
+CATALOGUE = controls.load(ROOT)
 MACHINES = {"public-1": "public", "staff-1": "staff"}
 
 
@@ -27,7 +27,7 @@ def lab() -> policy.Policy:
 def test_the_same_policy_compiles_to_the_same_bytes_in_another_process() -> None:
     script = (
         "from pathlib import Path; from readingroom import controls, policy; from readingroom.compile import compiled\n"
-        f"root = Path({str(ROOT)!r}); c = controls.load(root, linked=False)\n"
+        f"root = Path({str(ROOT)!r}); c = controls.load(root)\n"
         f"p = policy.load(root / 'policies/lab.yml', c, root=root, machines={MACHINES!r})\n"
         "import json; print(json.dumps(compiled('lab', p, c), sort_keys=True))"
     )

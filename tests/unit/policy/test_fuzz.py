@@ -13,7 +13,7 @@ from readingroom.compile import compiled
 from readingroom.errors import Refused
 
 ROOT = Path(__file__).parents[3]
-CATALOGUE = controls.load(ROOT, linked=False)
+CATALOGUE = controls.load(ROOT)
 SEEDS = [path.read_bytes() for path in sorted((ROOT / "policies").glob("*/*.yml")) if path.parent.name != "controls"]
 SEEDS += [path.read_bytes() for path in sorted((Path(__file__).parent / "refused").glob("*.yml"))]
 SCRAPS = [b"[", b"]", b"{", b"}", b":", b"- ", b"\n", b"  ", b"\t", b"&a ", b"*a", b"<<: ", b"!!x ", b"|", b">", b"'", b'"',

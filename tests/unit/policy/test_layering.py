@@ -15,7 +15,7 @@ from readingroom.policy.explain import explained
 
 ROOT = Path(__file__).parents[3]
 TODAY = dt.date(2026, 11, 23)
-CATALOGUE = controls.load(ROOT, linked=False)
+CATALOGUE = controls.load(ROOT)
 MACHINES = {"desk-1": "public", "desk-2": "public", "staff-1": "staff"}
 
 

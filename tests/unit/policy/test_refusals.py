@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 TODAY = dt.date(2026, 11, 23)
 MACHINES = {"desk-1": "public", "desk-2": "staff"}
-CATALOGUE = controls.load(ROOT, linked=False)
+CATALOGUE = controls.load(ROOT)
 CASES = sorted((HERE / "refused").glob("*.yml"))
 
 
