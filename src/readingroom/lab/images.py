@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,13 +41,20 @@ _STAGES = (
 )
 
 
-def ensure(images: Iterable[Image], report: Reporter, again: bool = False) -> None:
-    """Build the images that are missing (all of them with `again`), side by side; remove outdated ones' leftovers."""
+def ensure(
+    images: Iterable[Image], report: Reporter, again: bool = False, in_use: Callable[[], dict[Path, str]] = dict
+) -> None:
+    """Build the images that are missing (all of them with `again`), side by side.
+
+    `in_use` tells which images machines stand on, and which machine: those are never replaced.
+    """
     images = list(images)
     if not again and all(image.path.is_dir() for image in images):
         return
     with locked(RUN / "images.lock", "the lab's images", report.say):
         wanted = [image for image in images if again or not image.path.is_dir()]
+        for image in wanted:
+            _refuse_in_use(image, in_use)
         if not wanted:
             return
         _clear_unfinished()
@@ -57,7 +64,7 @@ def ensure(images: Iterable[Image], report: Reporter, again: bool = False) -> No
         with report.working(), ThreadPoolExecutor(len(wanted)) as pool:
             stop = _Stop()
             try:
-                jobs = [pool.submit(_build, image, report, stop) for image in wanted]
+                jobs = [pool.submit(_build, image, report, stop, in_use) for image in wanted]
                 for job in jobs:
                     job.result()
             except BaseException:
@@ -71,8 +78,19 @@ def prune(keep: Iterable[Path]) -> list[str]:
     gone = [path for path in IMAGES.glob("*-*") if path.is_dir() and path not in kept]
     for path in gone:
         shutil.rmtree(path)
-        path.with_suffix(".log").unlink(missing_ok=True)
+    for log in IMAGES.glob("*.log"):
+        if not log.with_suffix("").exists():
+            log.unlink()
     return [path.name for path in gone]
+
+
+def _refuse_in_use(image: Image, in_use: Callable[[], dict[Path, str]]) -> None:
+    machine = in_use().get(image.path)
+    if machine and image.path.is_dir():
+        raise LabError(
+            f"{machine} stands on the image {image.name}, which would be replaced under it",
+            "throw that lab away first: READINGROOM_LAB=… readingroom lab destroy",
+        )
 
 
 class _Stop:
@@ -120,7 +138,7 @@ def _check_space(images: int) -> None:
         )
 
 
-def _build(image: Image, report: Reporter, stop: _Stop) -> None:
+def _build(image: Image, report: Reporter, stop: _Stop, in_use: Callable[[], dict[Path, str]]) -> None:
     began = time.monotonic()
     target = IMAGES / f".building-{image.name}"
     log = IMAGES / f"{image.name}.log"
@@ -157,6 +175,8 @@ def _build(image: Image, report: Reporter, stop: _Stop) -> None:
                         report.stage(image.title, text, done)
         if process.wait() != 0:
             raise _failure(image, lines, log, stop.stopped)
+        # once more: a machine may have been made meanwhile
+        _refuse_in_use(image, in_use)
         if image.path.exists():
             image.path.rename(IMAGES / f".building-old-{image.name}")
         target.rename(image.path)

@@ -99,14 +99,7 @@ class Lab:
     def build(self, again: bool = False) -> None:
         """Build the images that are missing; all of them with `again`."""
         self._require()
-        if again:
-            for where, path in _standing():
-                if path in {image.path for image in self._recipe.images.values()}:
-                    raise LabError(
-                        f"{where} stands on {path.name}, which would be replaced under it",
-                        "throw that lab away first: READINGROOM_LAB=… readingroom lab destroy",
-                    )
-        images.ensure(self._recipe.images.values(), self.report, again)
+        images.ensure(self._recipe.images.values(), self.report, again, _in_use)
 
     def up(self, names: Sequence[str] | None = None) -> None:
         """Boot these machines (the recipe's usual ones when none is named); running ones are left alone.
@@ -189,7 +182,7 @@ class Lab:
 
     def prune(self) -> list[str]:
         """Remove images that are outdated and that no machine of any instance stands on; returns their names."""
-        used = {image.path for image in self._recipe.images.values()} | {path for _, path in _standing()}
+        used = {image.path for image in self._recipe.images.values()} | set(_in_use())
         with locked(RUN / "images.lock", "the lab's images", self.report.say):
             return images.prune(used) if IMAGES.is_dir() else []
 
@@ -246,11 +239,11 @@ class Lab:
                 )
 
 
-def _standing() -> list[tuple[str, Path]]:
-    """Every machine of every instance and the image it stands on."""
-    found = []
+def _in_use() -> dict[Path, str]:
+    """The images that machines of any instance stand on, each with one such machine."""
+    found = {}
     for facts in STATE.glob("instances/*/machines/*/machine.json"):
         instance, name = facts.parts[-4], facts.parts[-2]
         with contextlib.suppress(OSError, ValueError):
-            found.append((f"{name} of the lab '{instance}'", Path(json.loads(facts.read_text())["image"])))
+            found[Path(json.loads(facts.read_text())["image"])] = f"{name} of the lab '{instance}'"
     return found

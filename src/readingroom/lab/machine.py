@@ -39,6 +39,7 @@ class MachineRunner:
         self.run = places.machine_run(machine.name)
         self.console = self.state / "console.log"
         self._facts = self.state / "machine.json"
+        self._started: subprocess.Popen[bytes] | None = None
 
     # What is so
 
@@ -119,7 +120,10 @@ class MachineRunner:
     # Starting and stopping
 
     def start(self) -> None:
-        """Start the machine and return at once; `wait_until_up` waits."""
+        """Start the machine and return at once; `wait_until_up` waits.
+
+        The supervisor is kept at hand: for a moment after it was started it cannot be found by its command line.
+        """
         self.clean_up()
         self.run.mkdir(parents=True, exist_ok=True)
         if not self.image_path.is_dir():
@@ -136,7 +140,7 @@ class MachineRunner:
             for join in cgroups.create(self.label):
                 command += ["--join", str(join)]
         with self.console.open("wb") as console:
-            subprocess.Popen(
+            self._started = subprocess.Popen(
                 [*command, "--", *self._nspawn(root)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -161,7 +165,7 @@ class MachineRunner:
         """Return when sshd answers over the network and the machine has finished booting, or `stop` is set."""
         deadline = time.monotonic() + _BOOT_PATIENCE
         while time.monotonic() < deadline and not stop.is_set():
-            if not processes.find(self.label).supervisors:
+            if not self._is_supervised():
                 raise self._did_not_boot("ended while it was starting")
             if self._sshd_answers() and self._boot_is_over():
                 return
@@ -169,6 +173,11 @@ class MachineRunner:
         if stop.is_set():
             raise LabError(f"starting {self.machine.name} was stopped", "run the same command again")
         raise self._did_not_boot(f"did not come up within {_BOOT_PATIENCE:.0f} seconds")
+
+    def _is_supervised(self) -> bool:
+        if self._started is not None:
+            return self._started.poll() is None
+        return bool(processes.find(self.label).supervisors)
 
     def _sshd_answers(self) -> bool:
         enter = ["nsenter", f"--net=/run/netns/{self.places.switch}"]

@@ -19,8 +19,8 @@ from .places import IMAGES
 
 HERE = Path(__file__).parent
 SEED = HERE / "seed"
-# Raised when the way an image is put together changes without a change in the recipe or the seed.
-BUILDER = 1
+# The programs that put an image together count as part of what it is made of.
+BUILDERS = ("customize-image", "repository.py")
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,17 @@ class Recipe:
         return self.machines[name]
 
 
-def seed_digest(seed: Path = SEED) -> str:
+def files_digest(here: Path = HERE) -> str:
     """Digest over the names and contents of the files that make a machine 'as found'."""
     total = hashlib.sha256()
-    for path in sorted(p for p in seed.rglob("*") if p.is_file()):
-        total.update(f"{path.relative_to(seed)}\0".encode())
+    for path in sorted([*(p for p in (here / "seed").rglob("*") if p.is_file()), *(here / p for p in BUILDERS)]):
+        total.update(f"{path.relative_to(here)}\0".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
 
-def parse(data: dict[str, Any], seed: str) -> Recipe:
-    """Turn the contents of images.yml into a recipe; `seed` is the digest of the seed directory."""
+def parse(data: dict[str, Any], files: str) -> Recipe:
+    """Turn the contents of images.yml into a recipe; `files` is the digest of the files that go into images."""
     images = {}
     for suite, own in data["suites"].items():
         parts: dict[str, Any] = {
@@ -95,7 +95,7 @@ def parse(data: dict[str, Any], seed: str) -> Recipe:
             "offline_packages": sorted(data["offline_packages"]),
             "masked_units": sorted(data["masked_units"]),
         }
-        text = json.dumps([BUILDER, seed, parts], sort_keys=True)
+        text = json.dumps([files, parts], sort_keys=True)
         images[suite] = Image(
             suite=suite,
             title=own["title"],
@@ -111,4 +111,4 @@ def parse(data: dict[str, Any], seed: str) -> Recipe:
 @cache
 def load() -> Recipe:
     """Read the recipe that ships with this package."""
-    return parse(yaml.safe_load((HERE / "images.yml").read_text()), seed_digest())
+    return parse(yaml.safe_load((HERE / "images.yml").read_text()), files_digest())
