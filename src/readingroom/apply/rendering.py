@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, meta
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, Undefined, meta
 
 from readingroom.errors import ReadingRoomError
 
@@ -25,13 +25,14 @@ class RenderError(ReadingRoomError):
 
 
 def environment(templates: Path | None = None) -> Environment:
-    """Jinja as Ansible's `template` module sets it up: the newline after a block goes, the last one stays."""
+    """Jinja as Ansible's `template` module sets it up: the newline after a block goes, and nothing is an empty text."""
     loader = FileSystemLoader(templates) if templates else None
     return Environment(  # noqa: S701  (configuration files, not HTML)
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=False,
-        keep_trailing_newline=True,
+        keep_trailing_newline=False,
+        finalize=lambda value: "" if value is None else value,
         loader=loader,
     )
 
@@ -40,11 +41,19 @@ def render_file(template: Path, values: Mapping[str, Any]) -> str:
     """The text of `template` with `values`; includes are looked up beside it."""
     try:
         # Read afresh each time: an engine's own cache is keyed by file name and forgets the settings.
-        return environment(template.parent).get_template(template.name).render(values)
+        text = environment(template.parent).get_template(template.name).render(values)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         place = f"{template}:{line}" if line else str(template)
         raise RenderError(f"{place}: cannot render this template: {error}") from error
+    source = template.read_text(encoding="utf-8")
+    # Ansible lets Jinja drop the newline at the end and then restores as many as the template has.
+    missing = _newlines_at_end(source) - _newlines_at_end(text) if text else 0
+    return text + "\n" * missing
+
+
+def _newlines_at_end(text: str) -> int:
+    return len(text) - len(text.rstrip("\n"))
 
 
 def read_role_variables(role: Path) -> dict[str, Any]:
@@ -63,10 +72,19 @@ def read_role_variables(role: Path) -> dict[str, Any]:
 def resolve(values: Mapping[str, Any]) -> dict[str, Any]:
     """Work out every `{{ … }}` inside `values`, each in terms of the others, as Ansible does on use.
 
+    What cannot be worked out becomes an undefined value that says why, and is an error only for who uses it.
+
     >>> resolve({"hours": "{{ seconds // 3600 }}", "seconds": 7200, "text": "{{ hours }} h"})
     {'hours': 2, 'seconds': 7200, 'text': '2 h'}
     """
     return _Resolver(values).all()
+
+
+def defined(value: Any) -> Any:
+    """`value`, or an error if it could not be worked out."""
+    if isinstance(value, Undefined):
+        raise RenderError(value._undefined_message)
+    return value
 
 
 class _Resolver:
@@ -77,11 +95,16 @@ class _Resolver:
         self._env = environment()
 
     def all(self) -> dict[str, Any]:
-        return {name: self._get(name) for name in self._raw}
+        for name in self._raw:
+            try:
+                self._get(name)
+            except RenderError as error:
+                self._done[name] = StrictUndefined(hint=str(error))
+        return {name: self._done[name] for name in self._raw}
 
     def _get(self, name: str) -> Any:
         if name in self._done:
-            return self._done[name]
+            return defined(self._done[name])
         if name in self._busy:
             raise RenderError(f"role variable {name} is defined by way of itself: {' → '.join(self._busy)}")
         self._busy.append(name)
@@ -103,9 +126,9 @@ class _Resolver:
             context = {other: self._get(other) for other in sorted(needed) if other in self._raw}
             only = _ONE_EXPRESSION.fullmatch(value)
             if only:
-                return self._env.compile_expression(only[1], undefined_to_none=False)(**context)
+                return defined(self._env.compile_expression(only[1], undefined_to_none=False)(**context))
             return self._env.from_string(value).render(context)
-        except TemplateError as error:
+        except (TemplateError, RenderError) as error:
             raise RenderError(f"role variable {name} cannot be worked out: {error}") from error
 
 

@@ -29,7 +29,7 @@ from pyinfra.context import host, state
 
 from readingroom.apply.connector import upload_script
 from readingroom.apply.observe import Installed, Paths, PathState, Release, Text, Units, UnitState
-from readingroom.apply.rendering import holds, read_role_variables, render_file, resolve
+from readingroom.apply.rendering import defined, holds, read_role_variables, render_file, resolve
 
 ROLES = "readingroom.roles"  # key in host.connector_data: the folder of all roles
 UNFINISHED = "readingroom.unfinished"  # … an earlier run was cut short: its handlers may still be due
@@ -68,7 +68,7 @@ class Role:
                 "inventory_hostname": host.name,
             }
         )
-        self.manages: dict[str, Any] = self.values.get(f"__{name}_manages", {})
+        self.manages: dict[str, Any] = defined(self.values.get(f"__{name}_manages", {}))
         self.check: bool = not state.is_executing
         self._handlers: dict[str, Callable[[], object]] = {}
         self._triggered: set[str] = set()
@@ -81,7 +81,7 @@ class Role:
 
     def __getitem__(self, variable: str) -> Any:
         """A value by its full name, worked out."""
-        return self.values[variable]
+        return defined(self.values[variable])
 
     def wanted(self, key: str) -> list[Any]:
         """The entries of `__<role>_manages[key]` whose `when` holds."""

@@ -23,7 +23,7 @@ PLAY = """
   connection: local
   gather_facts: false
   tasks:
-    - ansible.builtin.set_fact: {distribution_major_version: "13"}
+    - ansible.builtin.set_fact: {distribution_major_version: "13", cacheable: true}
     - ansible.builtin.template: {src: "{{ item }}", dest: "{{ out }}/{{ item | basename }}", mode: "0600"}
       loop: "{{ query('ansible.builtin.fileglob', templates + '/*.j2') }}"
     - ansible.builtin.copy:

@@ -1,0 +1,84 @@
+"""A lab instance of this suite's own, and a record of what each engine did on fresh machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from readingroom import toolkit
+from readingroom.apply import ApplyResult, Engine, harden
+from readingroom.cli.prepare import prepare
+from readingroom.compile import compile_site
+from readingroom.fleet import Site
+from readingroom.lab import Lab
+
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+ROLES = sorted(path.name for path in Path(toolkit.root(), "roles").iterdir() if (path / "tasks").is_dir())
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    missing = Lab.missing_requirements()
+    if missing:
+        pytest.skip(f"the lab cannot run here: {'; '.join(missing)}")
+    before = os.environ.get("READINGROOM_LAB")
+    os.environ["READINGROOM_LAB"] = "parity"
+    lab = Lab.current()
+    lab.up()
+    yield lab
+    lab.destroy()
+    if before is None:
+        del os.environ["READINGROOM_LAB"]
+    else:
+        os.environ["READINGROOM_LAB"] = before
+
+
+@pytest.fixture(scope="session")
+def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The lab's site, compiled into a folder of this suite's own."""
+    prepared = prepare("lab")
+    site = dataclasses.replace(prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config)
+    compile_site("lab", prepared.policy, prepared.catalogue, site.build)
+    return site
+
+
+@pytest.fixture
+def fresh(lab: Lab, site: Site) -> None:
+    """Machines as they were found."""
+    for machine in site.machines:
+        lab.reset(machine.name)
+    lab.up()
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """What happened when `engine` hardened fresh machines, step by step."""
+
+    engine: Engine
+    announced: ApplyResult
+    made: ApplyResult
+    again: ApplyResult
+    announced_again: ApplyResult
+    other_announced: ApplyResult
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def story(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Story:
+    engine: Engine = request.param
+    other = next(name for name in ENGINES if name != engine)
+    for machine in site.machines:
+        lab.reset(machine.name)
+    lab.up()
+    return Story(
+        engine,
+        announced=harden(site, engine=engine, check=True),
+        made=harden(site, engine=engine),
+        again=harden(site, engine=engine),
+        announced_again=harden(site, engine=engine, check=True),
+        other_announced=harden(site, engine=other, check=True),
+    )

@@ -1,0 +1,52 @@
+"""Two engines, one truth: what one made, the other finds in order; what a dry run announces is what is then done.
+
+Every claim is checked for each engine, each machine (both Debian releases) and each role that is in `roles/`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from readingroom.apply import ApplyResult
+
+from .conftest import ROLES, Story
+
+pytestmark = [pytest.mark.lab, pytest.mark.parametrize("machine", ["public-1", "staff-1"])]
+
+
+def _changes(result: ApplyResult, machine: str, role: str) -> list[str]:
+    """What changed, in order; a failed run has no list to compare."""
+    outcome = result.machines[machine]
+    assert outcome.status == "ok", outcome.message
+    return [change.what for change in outcome.changes if change.role == role]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_hardening_a_fresh_machine_changes_something(story: Story, machine: str, role: str) -> None:
+    assert _changes(story.made, machine, role), f"{story.engine}: this role did nothing, so nothing here proves it"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_dry_run_on_a_fresh_machine_announces_what_is_then_done(story: Story, machine: str, role: str) -> None:
+    # Handlers run at the end of a run in an order of their own: compare what, not when.
+    assert sorted(_changes(story.announced, machine, role)) == sorted(_changes(story.made, machine, role))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_second_run_changes_nothing(story: Story, machine: str, role: str) -> None:
+    assert _changes(story.again, machine, role) == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_dry_run_afterwards_announces_nothing(story: Story, machine: str, role: str) -> None:
+    assert _changes(story.announced_again, machine, role) == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_other_engine_finds_nothing_to_change(story: Story, machine: str, role: str) -> None:
+    assert _changes(story.other_announced, machine, role) == []
+
+
+def test_no_change_is_without_a_role(story: Story, machine: str) -> None:
+    changes = [change for result in (story.made, story.announced) for change in result.machines[machine].changes]
+    assert [change.what for change in changes if change.role not in ROLES] == []
