@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ReadingRoomError
-from ..report import plain, rows
 from ..toolkit import root
-from .evidence import Evidence
 from .runner import run
 
 
@@ -28,7 +26,7 @@ class _Site:
 
 
 def main() -> int:
-    """Verify, print the table, write the evidence."""
+    """Verify, print a line for each promise, write the evidence."""
     options = _options()
     home = root()
     build = home / "build" / options.site
@@ -53,8 +51,10 @@ def main() -> int:
     evidence.write(target)
     if options.junit:
         evidence.junit(options.junit)
-    before = Evidence.read(options.before) if options.before else None
-    print(plain(rows(evidence, before)))
+    for machine, control, found in evidence.verdicts():
+        if found.verdict != "not-applicable":
+            words = "; ".join(filter(None, (found.reason, found.observed)))
+            print(f"{machine:<10} {found.verdict:<11} {control:<29} {words}")
     print(f"{time.monotonic() - began:.1f} s; {target}; logs of checks that did not work: {logs}")
     return 1 if evidence.counts["broken"] else 3 if evidence.unreachable else 0
 
@@ -68,7 +68,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shuffle", type=int, metavar="SEED", help="run the tests in another order")
     parser.add_argument("--evidence", type=Path, help="where to write it; the default is printed")
     parser.add_argument("--junit", type=Path)
-    parser.add_argument("--before", type=Path, help="an earlier evidence.json, for the table")
     parser.add_argument("--ssh-config", type=Path, help="default: the lab's (READINGROOM_LAB picks the instance)")
     return parser.parse_args()
 

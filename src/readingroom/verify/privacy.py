@@ -15,7 +15,7 @@ LONGEST = 300
 # Names that say nothing about a person. A login called like this stays readable, or every sentence would be holes.
 IMPERSONAL = frozenset(
     ("admin", "administrator", "backup", "desk", "games", "guest", "kiosk", "library", "list", "localhost", "lp",
-     "mail", "news", "nobody", "operator", "patron", "print", "proxy", "public", "root", "staff", "sync", "user")
+     "mail", "news", "nobody", "patron", "print", "proxy", "public", "root", "staff", "sync", "user")
 )  # fmt: skip
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

@@ -1,0 +1,95 @@
+"""Every promise can be broken, and is seen to be: break → exactly that promise is red → harden → green again.
+
+All scenarios of `tests/breaks/` are played on live machines of this suite's own lab; `-k` picks some by control.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from breaking import Bench
+
+from readingroom import toolkit, verify
+from readingroom.cli.prepare import prepare
+from readingroom.compile import compile_site
+from readingroom.controls.checks import Scenario, break_scenarios
+from readingroom.fleet import Site
+from readingroom.lab import Lab
+
+pytestmark = pytest.mark.lab
+INSTANCE = os.environ.get("READINGROOM_BREAKS_LAB", "breaks")
+SCENARIOS = break_scenarios(toolkit.root() / "tests" / "breaks")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    if missing := Lab.missing_requirements():
+        pytest.skip("the lab cannot run here: " + "; ".join(missing))
+    lab = Lab(INSTANCE)
+    yield lab
+    lab.destroy()
+
+
+@pytest.fixture(scope="module")
+def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The lab's site, compiled into a folder of this suite's own."""
+    prepared = prepare("lab")
+    site = dataclasses.replace(prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config)
+    compile_site("lab", prepared.policy, prepared.catalogue, site.build)
+    return site
+
+
+def _by_machine(site: Site, chosen: list[Scenario]) -> dict[str, list[Scenario]]:
+    """The scenarios that can be played on each machine: of its class, and of promises that are made for it."""
+    promised = json.loads((site.build / "expectations.json").read_text())["machines"]
+    return {
+        machine.name: [
+            scenario
+            for scenario in chosen
+            if (not scenario.on or machine.machine_class in scenario.on)
+            and promised[machine.name]["controls"][scenario.control]["applies"]
+        ]
+        for machine in site.machines
+    }
+
+
+@pytest.fixture(scope="module")
+def bench(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Bench:
+    """Everything is played once, before the first test looks at how its scenario went."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    chosen = [item.callspec.params["scenario"] for item in items if hasattr(item, "callspec")]
+    bench = Bench.ready(lab, site)
+    bench.play_all(_by_machine(site, chosen))
+    if reporter := request.config.pluginmanager.getplugin("terminalreporter"):
+        reporter.write_line("")
+        for line in bench.table():
+            reporter.write_line(line)
+    return bench
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: f"{scenario.control}:{scenario.place.line}")
+def test_it_breaks_its_promise_and_no_other_and_is_mended(bench: Bench, scenario: Scenario) -> None:
+    played = [one for one in bench.played if one.scenario is scenario]
+    assert played, "this scenario was played on no machine: see its `on`, and where its promise applies"
+    for one in played:
+        baseline = bench.baseline.machines[one.machine].controls[scenario.control]
+        assert baseline.verdict == "kept", f"{one.machine}: not kept before: {baseline.reason or baseline.observed}"
+        assert not one.wrong, f"{one.machine}, mended with {one.engine}: {one.wrong}"
+
+
+def test_after_everything_all_is_as_it_was(bench: Bench, site: Site) -> None:
+    after = verify.run(site)
+    assert {(machine, control): found.verdict for machine, control, found in after.verdicts()} == {
+        (machine, control): found.verdict for machine, control, found in bench.baseline.verdicts()
+    }
+
+
+def test_the_order_of_checks_makes_no_difference(bench: Bench, site: Site) -> None:
+    shuffled = verify.run(site, shuffle=20261123)
+    assert {(machine, control): found.verdict for machine, control, found in shuffled.verdicts()} == {
+        (machine, control): found.verdict for machine, control, found in bench.baseline.verdicts()
+    }
