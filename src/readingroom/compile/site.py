@@ -19,7 +19,8 @@ from typing import Any
 import yaml
 
 from ..controls import Catalogue, Control
-from ..controls.values import Duration, data
+from ..controls.durations import Duration
+from ..controls.values import data
 from ..policy import Holder, Policy, Resolved
 from .argument_specs import argument_specs
 

@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from ..document import Item, read
 from ..errors import Place, Problems, Refused, did_you_mean
 from .checks import bound_controls
+from .durations import Unfit
 from .model import Control, Key
-from .values import ChoiceType, SwitchType, Unfit
+from .values import ChoiceType, SwitchType
 
 CONTROLS = Path("policies", "controls")
 COMPLIANCE = Path("tests", "compliance")

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from .durations import Duration
+from .shapes import SHAPES
 from .values import (
-    SHAPES,
     ChoiceType,
-    Duration,
     DurationType,
     FreeType,
     ListType,

@@ -13,7 +13,8 @@ from functools import reduce
 from typing import Any
 
 from ..controls import Catalogue, Key, Kind
-from ..controls.values import Conflict, Duration, show
+from ..controls.durations import Duration
+from ..controls.values import Conflict, show
 from ..errors import Place, Problems, did_you_mean
 from .layer import CLASSES, Layer, Section, Setting, Waiver
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..controls import Catalogue, Kind
-from ..controls.values import Duration, Unfit, parse_duration
+from ..controls.durations import Duration, Unfit, parse_duration
 from ..document import Item, read
 from ..errors import Place, Problem, Problems, did_you_mean
 

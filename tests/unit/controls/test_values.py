@@ -9,18 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from readingroom.controls.durations import Duration, Unfit, parse_duration
 from readingroom.controls.values import (
     ChoiceType,
     Conflict,
-    Duration,
     DurationType,
     FreeType,
     ListType,
     PinnedType,
     SwitchType,
-    Unfit,
     ValueType,
-    parse_duration,
 )
 from readingroom.document import Item
 from readingroom.errors import Place
