@@ -1,0 +1,86 @@
+"""What time it is, when the machine's clock may have jumped.
+
+Deleting goes by age, and age by the clock. A clock that leaps ahead would make fresh records look old, one that falls
+back would keep old ones for ever. So each run remembers when it ran, by the clock and by the time since boot (which
+nobody can set), and a leap within one boot is believed only when a time service vouches for the clock, or when it
+has stood for a day. Until then the purge goes on by its own reckoning: last run + time since then.
+
+After a boot there is nothing to measure a leap ahead with (a machine may have been off for the summer), so the clock
+is believed, unless it shows a time before the last run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+TOLERANCE = 600.0
+PATIENCE = 86400.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The clocks at one moment: `wall` as set, `uptime` since boot (asleep or awake), and which boot it was."""
+
+    wall: float
+    uptime: float
+    boot: str
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """What a run took for the time, and since when (uptime) the wall clock has been doubted; kept for the next run."""
+
+    now: float
+    uptime: float
+    boot: str
+    doubted_since: float | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def reckon(before: Reckoning | None, seen: Reading, vouched: bool) -> Reckoning:
+    """The time to judge ages by.
+
+    >>> last = Reckoning(now=1000.0, uptime=50.0, boot="a")
+    >>> reckon(last, Reading(wall=4600.0, uptime=3650.0, boot="a"), False).now     # an hour passed on both
+    4600.0
+    >>> reckon(last, Reading(wall=900000.0, uptime=3650.0, boot="a"), False).now   # a leap nobody vouches for
+    4600.0
+    >>> reckon(last, Reading(wall=900000.0, uptime=3650.0, boot="a"), True).now
+    900000.0
+    >>> reckon(last, Reading(wall=90.0, uptime=20.0, boot="b"), False).now         # a dead battery after a boot
+    1020.0
+    """
+    same_boot = before is not None and before.boot == seen.boot
+    if before is None or vouched:
+        return Reckoning(seen.wall, seen.uptime, seen.boot)
+    expected = before.now + (seen.uptime - before.uptime if same_boot else seen.uptime)
+    leap = seen.wall - expected
+    if abs(leap) <= TOLERANCE or (leap > 0 and not same_boot):
+        return Reckoning(seen.wall, seen.uptime, seen.boot)
+    doubted = before.doubted_since if same_boot and before.doubted_since is not None else seen.uptime
+    if seen.uptime - doubted >= PATIENCE:
+        return Reckoning(seen.wall, seen.uptime, seen.boot)
+    return Reckoning(expected, seen.uptime, seen.boot, doubted)
+
+
+def read_clocks() -> Reading:
+    """The clocks of this machine, now."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return Reading(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
+
+
+def time_service_vouches() -> bool:
+    """Whether the kernel's clock is being kept by a time service that has reached its servers."""
+    try:
+        asked = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.stdout.strip() == "yes"
