@@ -73,8 +73,9 @@ def ensure(
 
 
 def prune(keep: Iterable[Path]) -> list[str]:
-    """Remove images that are not in `keep` and whose digest is not the recipe's; returns their names."""
+    """Remove every image that is not in `keep`, and what killed builds left; returns the images' names."""
     kept = set(keep)
+    _clear_unfinished()
     gone = [path for path in IMAGES.glob("*-*") if path.is_dir() and path not in kept]
     for path in gone:
         shutil.rmtree(path)

@@ -21,7 +21,7 @@ from . import images, network, recipe, requirements, ssh
 from .errors import LabError
 from .locks import locked
 from .machine import MachineRunner
-from .places import IMAGES, RUN, STATE, Places
+from .places import RUN, STATE, Places
 from .processes import enter_command
 from .progress import Reporter, reporter
 from .recipe import Machine, Recipe
@@ -113,7 +113,7 @@ class Lab:
         with self._locked():
             network.ensure_switch(self.places.switch)
             ssh.make_keys(self.places)
-            down = [runner for runner in runners if not runner.is_running()]
+            down = [runner for runner in runners if not runner.is_supervised()]
             running = [runner for runner in runners if runner not in down]
             self._each(self._make, [runner for runner in down if not runner.is_made()])
             ssh.write_config(self.places, self.machines)
@@ -184,7 +184,7 @@ class Lab:
         """Remove images that are outdated and that no machine of any instance stands on; returns their names."""
         used = {image.path for image in self._recipe.images.values()} | set(_in_use())
         with locked(RUN / "images.lock", "the lab's images", self.report.say):
-            return images.prune(used) if IMAGES.is_dir() else []
+            return images.prune(used)
 
     # How
 

@@ -58,9 +58,14 @@ class MachineRunner:
         return Path(json.loads(self._facts.read_text())["layers"])
 
     def is_running(self) -> bool:
-        """Does the machine's own PID 1 live, and somebody to look after it?"""
-        found = processes.find(self.label)
-        return found.leader is not None and bool(found.supervisors)
+        """Does the machine's own PID 1 live?"""
+        return processes.find(self.label).leader is not None
+
+    def is_supervised(self) -> bool:
+        """Is the machine switched on? (While it reboots itself it does not run, but its supervisor does.)"""
+        if self._started is not None:
+            return self._started.poll() is None
+        return bool(processes.find(self.label).supervisors)
 
     def leader(self) -> int:
         """Process id, on the host, of the machine's own PID 1; an error when it does not run."""
@@ -124,7 +129,7 @@ class MachineRunner:
 
         The supervisor is kept at hand: for a moment after it was started it cannot be found by its command line.
         """
-        self.clean_up()
+        self.cut_off()
         self.run.mkdir(parents=True, exist_ok=True)
         if not self.image_path.is_dir():
             raise LabError(
@@ -165,7 +170,7 @@ class MachineRunner:
         """Return when sshd answers over the network and the machine has finished booting, or `stop` is set."""
         deadline = time.monotonic() + _BOOT_PATIENCE
         while time.monotonic() < deadline and not stop.is_set():
-            if not self._is_supervised():
+            if not self.is_supervised():
                 raise self._did_not_boot("ended while it was starting")
             if self._sshd_answers() and self._boot_is_over():
                 return
@@ -173,11 +178,6 @@ class MachineRunner:
         if stop.is_set():
             raise LabError(f"starting {self.machine.name} was stopped", "run the same command again")
         raise self._did_not_boot(f"did not come up within {_BOOT_PATIENCE:.0f} seconds")
-
-    def _is_supervised(self) -> bool:
-        if self._started is not None:
-            return self._started.poll() is None
-        return bool(processes.find(self.label).supervisors)
 
     def _sshd_answers(self) -> bool:
         enter = ["nsenter", f"--net=/run/netns/{self.places.switch}"]

@@ -64,6 +64,8 @@ def plug(switch: str, namespace: str, machine: Machine) -> None:
     _create(namespace)
     _ip("-n", switch, "link", "delete", port, check=False)
     _ip("-n", switch, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+    # the same card each time: the neighbours would go on talking to the old one for most of a minute
+    _ip("-n", namespace, "link", "set", "eth0", "address", f"02:52:52:00:00:{machine.host:02x}")
     _ip("-n", switch, "link", "set", port, "master", _BRIDGE, "up")
     _ip("-n", namespace, "addr", "add", f"{machine.address}/24", "dev", "eth0")
     _ip("-n", namespace, "link", "set", "eth0", "up")
