@@ -39,6 +39,7 @@ def apply(variables: dict[str, Any]) -> None:
         role.directories()
         role.files()
         role.absent()
+        role.flush()
         now = before if role.check else _ask(role, "plan")
         if now["changes"]:
             role.script("Logins", _script(role, "apply"), detail="\n".join(now["changes"]))

@@ -20,7 +20,7 @@ class Problem(Exception):
 
 def run(*argv: str, stdin: str = "", may_fail: bool = False) -> str:
     """Run a tool of the machine and return what it printed. Raises `Problem` when it fails."""
-    env = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC", "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace", env=env, check=False)
     except FileNotFoundError:

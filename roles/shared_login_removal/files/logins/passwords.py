@@ -92,8 +92,11 @@ def _rewriting(path: Path, text: str) -> Callable[[Record], None]:
 def _turn_on(record: Record) -> None:
     record.keep(str(PAM), PAM.read_bytes(), PAM.stat())
     run("pam-auth-update", "--enable", "pwquality")
-    if not _CHECKED.search(PAM.read_text()):
-        raise Problem(
-            f"{PAM} was changed by hand, so Debian's pam-auth-update leaves it alone and passwords are not checked; "
-            "move your changes out of it, run 'pam-auth-update --force --enable pwquality', and run this again"
-        )
+    if _CHECKED.search(PAM.read_text()):
+        return
+    # the file was changed by hand, and Debian's tool leaves such a file alone
+    text = PAM.read_text()
+    after = re.sub(r"^(?=password\s.*\bpam_unix\.so\b)", "password\trequisite\t\t\tpam_pwquality.so retry=3\n", text, flags=re.MULTILINE)
+    if after == text:
+        raise Problem(f"{PAM} does not say where passwords are kept (pam_unix), so they cannot be checked; mend it by hand")
+    record.replace(PAM, after)

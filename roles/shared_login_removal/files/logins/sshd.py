@@ -6,11 +6,12 @@ nothing: sshd not reading it first, or running with what it read before.
 
 from __future__ import annotations
 
+import calendar
 import fnmatch
 import os
 import re
+import time
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from logins.machine import Machine, Problem, run
@@ -114,23 +115,20 @@ def _reload() -> None:
 
 def _runs_with_older_settings() -> bool:
     show = run(
-        "systemctl", "show", "ssh.service", "--timestamp=unix", "--property=ActiveState,ExecMainStartTimestamp,ExecReload",
-        may_fail=True,
-    )  # fmt: skip
+        "systemctl", "show", "ssh.service", "--property=ActiveState,ExecMainStartTimestamp,ExecReload", may_fail=True
+    )
     if "ActiveState=active" not in show:
         return False  # started for every connection, or not at all: then it reads its files afresh
-    read = [int(when) for when in re.findall(r"(?:ExecMainStartTimestamp=|start_time=\[)@(\d+)", show)]
-    if not read:
-        read = [_seconds(when) for when in re.findall(r"(?:ExecMainStartTimestamp=|start_time=\[)([^\]\n]+)", show)]
+    read = [_seconds(when) for when in re.findall(r"(?:ExecMainStartTimestamp=|start_time=\[)([^\]\n]+)", show)]
     files = [CONFIG, DROP_INS, *DROP_INS.glob("*.conf")]
-    return bool(read) and max(int(path.stat().st_mtime) for path in files if path.exists()) > max(read)
+    return any(read) and max(int(path.stat().st_mtime) for path in files if path.exists()) > max(read)
 
 
 def _seconds(when: str) -> int:
     try:
-        return int(datetime.strptime(when.strip(), "%a %Y-%m-%d %H:%M:%S %Z").astimezone().timestamp())
+        return calendar.timegm(time.strptime(when.strip(), "%a %Y-%m-%d %H:%M:%S UTC"))
     except ValueError:
-        return 0
+        return 0  # "n/a": not yet
 
 
 def check_effect(situation: Situation) -> list[str]:

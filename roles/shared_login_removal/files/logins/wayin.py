@@ -18,8 +18,12 @@ _LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 
 
 def came_in() -> CameIn:
-    """Find the login of this connection: the oldest process above us that has a connection in its environment."""
-    login, address, pid = os.environ.get("SUDO_USER", "root"), None, os.getpid()
+    """Find the login of this connection.
+
+    sudo tells whom it let become root. Without it, it is whoever owns the oldest process above us that has a
+    connection in its environment; that also holds for su and doas.
+    """
+    login, address, pid = "root", None, os.getpid()
     while pid > 1:
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -31,7 +35,7 @@ def came_in() -> CameIn:
             if word.startswith(b"SSH_CONNECTION="):
                 address = word.partition(b"=")[2].split()[0].decode()
                 login = pwd.getpwuid(owner).pw_name
-    return CameIn(login, address)
+    return CameIn(os.environ.get("SUDO_USER", login), address)
 
 
 def refusals(situation: Situation) -> list[Refusal]:
