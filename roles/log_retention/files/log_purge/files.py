@@ -85,6 +85,8 @@ class Found:
 
 def walk(top: Path, skip: Callable[[str, bool], bool]) -> Iterator[Found]:
     """Every regular file below `top`; `skip(where, is_directory)` leaves one out. Links are not followed."""
+    if not top.is_dir():
+        return
     for directory, names, files, fd in os.fwalk(top, follow_symlinks=False):
         below = os.path.relpath(directory, top)
         prefix = "" if below == "." else below + "/"
