@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from readingroom.lab import Lab, LabError, network, processes, recipe
+from readingroom.lab import Lab, LabError, images, network, processes, recipe
 from readingroom.lab.progress import Reporter
 
 pytestmark = pytest.mark.lab
@@ -254,8 +254,10 @@ def test_a_killed_build_leaves_nothing_half(lab: Lab) -> None:
     command.kill()
     command.communicate()
     eventually(lambda: not _running("bookworm-interrupted"))
-    lab.prune()
-    assert not list(Path(recipe.load().images["bookworm"].path).parent.glob("*interrupted*"))
+    images.prune([image.path for image in recipe.load().images.values()], idle=1e9)
+    log = recipe.load().images["bookworm"].path.with_name("bookworm-interrupted.log")
+    assert list(log.parent.glob("*interrupted*")) == [log]
+    log.unlink()
 
 
 def test_destroy_leaves_nothing_on_the_host(other: Lab) -> None:

@@ -27,6 +27,8 @@ from .recipe import HERE, SEED, Image
 
 # While one image is built; both releases side by side need twice that.
 NEEDED_BYTES = 1_500_000_000
+# How long an image that is outdated here is kept after somebody last asked for it.
+IDLE_SECONDS = 7200.0
 
 # What mmdebstrap says when it enters a stage, what we call it, and how much is behind us by then.
 _STAGES = (
@@ -49,6 +51,8 @@ def ensure(
     `in_use` tells which images machines stand on, and which machine: those are never replaced.
     """
     images = list(images)
+    for image in images:
+        image.touch()
     if not again and all(image.path.is_dir() for image in images):
         return
     with locked(RUN / "images.lock", "the lab's images", report.say):
@@ -72,17 +76,22 @@ def ensure(
                 raise
 
 
-def prune(keep: Iterable[Path]) -> list[str]:
-    """Remove every image that is not in `keep`, and what killed builds left; returns the images' names."""
-    kept = set(keep)
+def prune(keep: Iterable[Path], idle: float = IDLE_SECONDS) -> list[str]:
+    """Remove the images that are not in `keep` and that nobody asked for lately, and what killed builds left.
+
+    Returns their names. (Another checkout, or a command that began before the recipe changed, may want an image that
+    is outdated here: without the delay the two would throw each other's away.)
+    """
+    kept = {path.name for path in keep}
     _clear_unfinished()
-    gone = [path for path in IMAGES.glob("*-*") if path.is_dir() and path not in kept]
-    for path in gone:
-        shutil.rmtree(path)
+    gone = []
     for log in IMAGES.glob("*.log"):
-        if not log.with_suffix("").exists():
+        name = log.stem
+        if name not in kept and time.time() - log.stat().st_mtime > idle:
+            _remove(IMAGES / name)
             log.unlink()
-    return [path.name for path in gone]
+            gone.append(name)
+    return gone
 
 
 def _refuse_in_use(image: Image, in_use: Callable[[], dict[Path, str]]) -> None:
@@ -142,7 +151,7 @@ def _check_space(images: int) -> None:
 def _build(image: Image, report: Reporter, stop: _Stop, in_use: Callable[[], dict[Path, str]]) -> None:
     began = time.monotonic()
     target = IMAGES / f".building-{image.name}"
-    log = IMAGES / f"{image.name}.log"
+    log = image.log
     cache = DEBS / image.suite
     for directory in (IMAGES, cache):
         directory.mkdir(parents=True, exist_ok=True)

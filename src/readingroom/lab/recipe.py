@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,6 +60,16 @@ class Image:
     @property
     def path(self) -> Path:
         return IMAGES / self.name
+
+    @property
+    def log(self) -> Path:
+        """What was said when it was built; the file's time is when the image was last asked for."""
+        return IMAGES / f"{self.name}.log"
+
+    def touch(self) -> None:
+        """Note that the image was asked for now."""
+        if self.log.exists():
+            os.utime(self.log)
 
 
 @dataclass(frozen=True)
