@@ -10,11 +10,10 @@ from typing import get_args
 
 import pytest
 
-from readingroom import toolkit
+from readingroom import controls, policy, toolkit
 from readingroom.apply import ApplyResult, Engine, harden
-from readingroom.cli.prepare import prepare
 from readingroom.compile import compile_site
-from readingroom.fleet import Site
+from readingroom.fleet import Site, load_site
 from readingroom.lab import Lab
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -41,9 +40,13 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The lab's site, compiled into a folder of this suite's own."""
-    prepared = prepare("lab")
-    site = dataclasses.replace(prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config)
-    compile_site("lab", prepared.policy, prepared.catalogue, site.build)
+    root = toolkit.root()
+    site = dataclasses.replace(
+        load_site("lab", root), build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config
+    )
+    catalogue = controls.load(root, linked=False)  # whether every promise has its check is not this suite's matter
+    machines = {machine.name: machine.machine_class for machine in site.machines}
+    compile_site("lab", policy.load(site.policy, catalogue, root=root, machines=machines), catalogue, site.build)
     return site
 
 
