@@ -466,7 +466,7 @@ def test_copiers_are_emptied_every_night(host: Host, promise: Promise) -> None:
     due = int(json.loads(out)[0]["next"] or 0) / 1e6 - time.time()
     assert due <= DAY + 3600, "the next round of the copiers is more than a day away"
     copiers = promise.inputs["printing.copiers"]
-    missing = set(copiers) - set(settings(host)["copiers"])
+    missing = set(copiers) - set(told(host)["copiers"])
     assert not missing, f"{len(missing)} of {len(copiers)} listed copiers are left out of the nightly round"
     promise.observed(f"a nightly round is scheduled, for {len(copiers)} copiers")
 
@@ -476,29 +476,51 @@ def test_the_nightly_round_empties_a_copier(host: Host, promise: Promise) -> Non
     if promise.value != "nightly":
         promise.observed("nothing is promised: jobs may wait in the copiers")
         return
-    with (
-        probe.account(host) as login,
-        queue(host) as copier,
-        queue(host) as spared,
-        probe.folder(host) as folder,
-    ):
-        host.run(f"cupsdisable {copier}; cupsdisable {spared}")
-        # A queue of the machine itself plays the copier: reached over the network, by its IPP address.
-        for _ in range(2):
-            send(host, login, copier)
-        send(host, login, spared)
-        address = f"ipp://localhost:631/printers/{copier}"
+    if host.run("command -v ippeveprinter ipptool").rc != 0:
+        promise.not_tested("ippeveprinter, which plays the copier here, is not installed (package cups-ipp-utils)")
+    with probe.account(host) as login, probe.folder(host) as folder, copier(host, login, folder) as address:
         off = "ipp://127.0.0.1:9/ipp/print"
         assert run_round(host, folder, [off, address], "") != 0, "a copier that is switched off was not reported"
-        assert len(listed(host, copier)) == 2, "jobs that came since the night were cancelled as well"
+        assert waiting_in(host, address) == 1, "a job that came since the night was cancelled as well"
         run_round(host, folder, [off, address], "--now")
-        left = len(listed(host, copier))
-        assert left == 0, f"{left} of 2 jobs still wait in a copier after the nightly round"
-        assert len(listed(host, spared)) == 1, "a printer that is not on the list lost its jobs"
-    promise.observed("2 jobs planted in a copier, none left; another copier was off and did not hinder it")
+        probe.wait_until(
+            lambda: waiting_in(host, address) == 0, "a job still waits in a copier after the nightly round", within=5
+        )
+    promise.observed("a job planted in a copier was cancelled; another copier was off and did not hinder it")
 
 
-def settings(host: Host) -> dict[str, list[str]]:
+@contextmanager
+def copier(host: Host, login: str, folder: str) -> Iterator[str]:
+    """A real IPP printer, slow enough for a job to wait in it; yields its address."""
+    port = probe.run(
+        host, "python3 -c 'import socket; s = socket.socket(); s.bind((\"\", 0)); print(s.getsockname()[1])'"
+    )
+    address, unit = f"ipp://localhost:{port.strip()}/ipp/print", f"{login}-copier"
+    probe.run(
+        host,
+        f"chmod 711 {folder}; mkdir {folder}/spool; chown {login} {folder}/spool\n"
+        f"printf '#!/bin/sh\\nexec sleep 60\\n' >{folder}/slow; chmod 755 {folder}/slow; echo x >{folder}/page\n"
+        f"systemd-run -q --collect --unit={unit} -p User={login} -p KillSignal=SIGKILL ippeveprinter -n localhost "
+        f"-p {port.strip()} -r off -f application/pdf -c {folder}/slow -d {folder}/spool {login}",
+    )
+    try:
+        page = f"ipptool -q -f {folder}/page -d filetype=application/pdf {address} print-job.test"
+        probe.wait_until(
+            lambda: host.run(page).rc == 0 or waiting_in(host, address), "the copier of this check is not up", within=15
+        )
+        yield address
+    finally:
+        host.run(f"systemctl stop {unit}")
+
+
+def waiting_in(host: Host, address: str) -> int:
+    """How many jobs wait in a copier and are not on their way out."""
+    out = host.run(f"ipptool -tv {address} get-jobs.test").stdout
+    states = re.findall(r"job-state-reasons \(\w+ *\w*\) = (\S+)", out)
+    return sum("to-stop-point" not in reasons and "canceled" not in reasons for reasons in states)
+
+
+def told(host: Host) -> dict[str, list[str]]:
     """What the nightly round is told."""
     found: dict[str, list[str]] = json.loads(probe.run(host, "cat /etc/readingroom/print-copiers.json"))
     return found
@@ -509,5 +531,5 @@ def run_round(host: Host, folder: str, copiers: list[str], options: str) -> int:
     service = state_of(host, state_of(host, f"{COPIERS}.timer").get("Unit", ""))
     program = re.search(r"path=(\S+)", service.get("ExecStart", ""))
     assert program, "nothing on this machine empties the copiers at night"
-    told = shlex.quote(json.dumps({"hold": False, "copiers": copiers}))
-    return int(host.run(f"echo {told} >{folder}/told; {program[1]} --settings {folder}/told {options}").rc)
+    text = shlex.quote(json.dumps({"hold": False, "copiers": copiers}))
+    return int(host.run(f"echo {text} >{folder}/told; {program[1]} --settings {folder}/told {options}").rc)

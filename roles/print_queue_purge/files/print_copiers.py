@@ -24,6 +24,8 @@ from print_night import last_night
 
 SETTINGS = Path("/etc/readingroom/print-copiers.json")
 TIMEOUT = 20  # seconds for each question to a copier
+NIGHT = 3600  # this long after the hour, a copier that will not list its jobs is emptied without asking
+AGE = ("job-printer-up-time", "time-at-creation")
 LEAVING = {"processing-to-stop-point", "job-canceled-by-user", "job-canceled-by-operator"}
 
 
@@ -44,37 +46,45 @@ def empty(address: str, seconds: float) -> str:
     except ipp.NoAnswer:
         return "not reached"
     can = {value for group in groups for value in group.get("operations-supported", [])}
-    # The widest first, but never over the head of somebody who prints just now. A copier may offer an
-    # operation and then refuse it, hence each in turn until nothing old waits.
+    # The widest first, but never over the head of somebody who prints just now. A copier may offer an operation
+    # and then refuse it, hence each in turn until nothing old waits.
     for operation in (ipp.PURGE_JOBS, ipp.CANCEL_JOBS, ipp.CANCEL_JOB, ipp.CANCEL_MY_JOBS):
-        try:
-            jobs = waiting(printer, seconds)
-            if not jobs.old:
-                return "emptied"
-            if operation not in can:
-                continue
-            if operation == ipp.CANCEL_JOB:
-                for job in jobs.old:
-                    printer.ask(operation, ipp.number("job-id", job))
-            elif not jobs.fresh:
-                printer.ask(operation)
-        except ipp.NoAnswer:
+        jobs = waiting(printer, seconds)
+        if jobs and not jobs.old:
+            return "emptied"
+        if operation not in can:
             continue
+        if operation == ipp.CANCEL_JOB:
+            for job in jobs.old if jobs else ():
+                _done(printer, operation, ipp.number("job-id", job))
+        elif jobs is None and seconds < NIGHT:
+            if _done(printer, operation):
+                return "emptied"
+        elif jobs and not jobs.fresh:
+            _done(printer, operation)
+    jobs = waiting(printer, seconds)
+    return "emptied" if jobs and not jobs.old else "not emptied"
+
+
+def _done(printer: ipp.Printer, operation: int, *attributes: bytes) -> bool:
     try:
-        return "not emptied" if waiting(printer, seconds).old else "emptied"
+        return printer.ask(operation, *attributes).ok
     except ipp.NoAnswer:
-        return "not emptied"
+        return False
 
 
-def waiting(printer: ipp.Printer, seconds: float) -> Waiting:
-    """What a copier still holds. Raises NoAnswer, also when it will not say."""
-    answer = printer.ask(
-        ipp.GET_JOBS,
-        ipp.keyword("which-jobs", "not-completed"),
-        ipp.keyword("requested-attributes", "job-id", "job-state-reasons", "time-at-creation", "job-printer-up-time"),
-    )
+def waiting(printer: ipp.Printer, seconds: float) -> Waiting | None:
+    """What a copier still holds; None when it will not say."""
+    try:
+        answer = printer.ask(
+            ipp.GET_JOBS,
+            ipp.keyword("which-jobs", "not-completed"),
+            ipp.keyword("requested-attributes", "job-id", "job-state-reasons", *AGE),
+        )
+    except ipp.NoAnswer:
+        return None
     if not answer.ok:
-        raise ipp.NoAnswer(f"IPP status {answer.status:#06x}")
+        return None
     found = Waiting([], [])
     for job in answer.each(2):
         if LEAVING.isdisjoint(job.get("job-state-reasons", [])):
@@ -84,7 +94,7 @@ def waiting(printer: ipp.Printer, seconds: float) -> Waiting:
 
 def _age(job: ipp.Group) -> float:
     """Seconds since the job came, by the copier's own clock; a job that does not say is old."""
-    now, created = (job.get(name, [None])[0] for name in ("job-printer-up-time", "time-at-creation"))
+    now, created = (job.get(name, [None])[0] for name in AGE)
     return now - created if isinstance(now, int) and isinstance(created, int) else math.inf
 
 

@@ -7,13 +7,15 @@ policy. Says how many things went, never whose or what they were.
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -258,14 +260,36 @@ class Purge:
                 self.failures += 1
 
 
-def forget_backups(cache: Path) -> None:
-    """CUPS keeps the state before the last change as a backup: the owner of a job that is long gone."""
+def forget_leftovers(spool: Path, cache: Path) -> None:
+    """Remove the owners of jobs that are gone from what CUPS keeps beside the spool.
+
+    CUPS keeps the list of jobs before its last change as a backup, and when a job is cancelled it does not write
+    the list anew. It does without the list: when it starts, it then reads the jobs themselves.
+    """
     for name in ("job.cache.O", "subscriptions.conf.O"):
         (cache / name).unlink(missing_ok=True)
+    try:
+        listed = re.findall(r"^<Job (\d+)>", (cache / "job.cache").read_text(errors="replace"), re.MULTILINE)
+    except FileNotFoundError:
+        return
+    if not all((spool / f"c{int(number):05}").exists() for number in listed):
+        (cache / "job.cache").unlink(missing_ok=True)
 
 
-def main() -> int:
+def forget_leftovers_until_quiet(spool: Path, cache: Path) -> None:
+    """CUPS changes several files, one after the other, and systemd does not count what changes while we run."""
+    before = None
+    while (now := (spool.stat().st_mtime_ns, cache.stat().st_mtime_ns)) != before:
+        before = now
+        forget_leftovers(spool, cache)
+        time.sleep(1)
+
+
+def main(arguments: Sequence[str]) -> int:
     """Run once; 0 when everything that was due is gone."""
+    parser = argparse.ArgumentParser(description="Delete print jobs that are older than the policy allows.")
+    parser.add_argument("--leftovers", action="store_true", help="only what is left of jobs that are gone")
+    only_leftovers = parser.parse_args(arguments).leftovers
     try:
         settings = Settings(**json.loads(SETTINGS.read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -273,6 +297,9 @@ def main() -> int:
         return 1
     if settings.hold:
         print("legal hold: nothing is deleted")
+        return 0
+    if only_leftovers:
+        forget_leftovers_until_quiet(SPOOL, CACHE)
         return 0
     with LOCK.open("w") as lock:
         try:
@@ -283,7 +310,7 @@ def main() -> int:
         ages = Ages(read_state(STATE), clock)
         purge = Purge(settings, ages, ipp.Cups(), SPOOL, clock.wall)
         purge.run()
-        forget_backups(CACHE)
+        forget_leftovers(SPOOL, CACHE)
         write_state(STATE, ages.as_state())
     if purge.jobs_deleted or purge.files_deleted or purge.failures:
         print(
@@ -294,4 +321,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
