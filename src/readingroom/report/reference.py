@@ -137,7 +137,9 @@ def _managed(root: Path, catalogue: Catalogue) -> str:
         parts.append(f"## {role}\n")
         for kind, entries in variables[f"__{role}_manages"].items():
             if entries:
-                parts.append(f"**{kind}**\n\n" + "\n".join(f"- {_entry(entry)}" for entry in _listed(entries)) + "\n")
+                parts.append(
+                    f"**{kind}**\n\n" + "\n".join(f"- {_entry(entry, role)}" for entry in _listed(entries)) + "\n"
+                )
     return "\n".join(parts)
 
 
@@ -145,12 +147,14 @@ def _listed(entries: Any) -> Iterable[Any]:
     return entries if isinstance(entries, Sequence) and not isinstance(entries, str) else [entries]
 
 
-def _entry(entry: Any) -> str:
+def _entry(entry: Any, role: str) -> str:
     if not isinstance(entry, Mapping):
         return f"`{entry}`"
-    name = entry.get("path") or entry.get("name") or ""
-    rest = {key: value for key, value in entry.items() if key in ("mode", "owner", "state", "enabled", "when", "about")}
-    return f"`{name}`" + (f" ({', '.join(f'{key} {show(value)}' for key, value in rest.items())})" if rest else "")
+    said = [f"{key} {entry[key]}" for key in ("mode", "owner", "state") if key in entry and "{{" not in str(entry[key])]
+    if "when" in entry:
+        said.append(f"when {entry['when'].removeprefix(f'__{role}_').replace('_', ' ')}")
+    name = entry.get("path") or entry.get("name") or ", ".join(map(str, entry))
+    return f"`{name}`" + (f" ({', '.join(said)})" if said else "")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
