@@ -144,7 +144,9 @@ def _managed(root: Path, catalogue: Catalogue) -> str:
 
 
 def _listed(entries: Any) -> Iterable[Any]:
-    return entries if isinstance(entries, Sequence) and not isinstance(entries, str) else [entries]
+    if isinstance(entries, str):
+        return [f"as the policy needs them: {entries.strip('{} ')}"] if "{{" in entries else [entries]
+    return [entries] if isinstance(entries, Mapping) else entries
 
 
 def _entry(entry: Any, role: str) -> str:
