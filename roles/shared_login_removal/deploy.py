@@ -19,10 +19,10 @@ FILES = Path(__file__).parent / "files"
 class Answer(FactBase[dict[str, Any]]):
     """What the program for logins answers to a script that runs one of its verbs."""
 
-    def command(self, script: str) -> str:  # noqa: D102
+    def command(self, script: str) -> str:
         return script
 
-    def process(self, output: list[str]) -> dict[str, Any]:  # noqa: D102
+    def process(self, output: list[str]) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(output[-1])
         return answer
 
@@ -55,7 +55,8 @@ def _ask(role: Role, verb: str) -> dict[str, Any]:
 def _script(role: Role, verb: str) -> str:
     """A script that hands the program its modules and settings over standard input: nothing of it shows in a process list."""
     modules = {
-        name: (FILES / "logins" / f"{name}.py").read_text(encoding="utf-8") for name in role["__shared_login_removal_program"]
+        name: (FILES / "logins" / f"{name}.py").read_text(encoding="utf-8")
+        for name in role["__shared_login_removal_program"]
     }
     bundle = json.dumps({"modules": modules, "settings": role["__shared_login_removal_settings"]})
     boot = shlex.quote((FILES / "boot.py").read_text(encoding="utf-8"))

@@ -26,7 +26,10 @@ def rule_files() -> list[Path]:
     if not SUDOERS.exists():
         return []
     more = sorted(SUDOERS_D.iterdir()) if SUDOERS_D.is_dir() else []
-    return [SUDOERS, *(path for path in more if path.is_file() and "." not in path.name and not path.name.endswith("~"))]
+    return [
+        SUDOERS,
+        *(path for path in more if path.is_file() and "." not in path.name and not path.name.endswith("~")),
+    ]
 
 
 def plan(situation: Situation) -> Plan:

@@ -14,7 +14,11 @@ _GREETERS = (
     "etc/gdm3/daemon.conf", "etc/gdm3/custom.conf", "etc/sddm.conf", "etc/sddm.conf.d/*.conf",
     "etc/greetd/config.toml", "etc/default/nodm",
 )  # fmt: skip
-_CONSOLES = ("etc/systemd/system/*getty*", "etc/systemd/system/*getty*.d/*.conf", "usr/local/lib/systemd/system/*getty*.d/*.conf")
+_CONSOLES = (
+    "etc/systemd/system/*getty*",
+    "etc/systemd/system/*getty*.d/*.conf",
+    "usr/local/lib/systemd/system/*getty*.d/*.conf",
+)
 _CRON = ("etc/crontab", "etc/cron.d/*")
 
 
@@ -24,8 +28,8 @@ def without_greeter(text: str, login: str) -> str:
     >>> without_greeter("[Seat:*]\\nautologin-user=desk\\n", "desk")
     '[Seat:*]\\n#autologin-user=desk\\n'
     """
-    setting = rf"^(?=[ \t]*(?:autologin-user|AutomaticLogin|TimedLogin|User|user|NODM_USER)[ \t]*=[ \t]*[\"']?{re.escape(login)}[\"']?[ \t]*$)"
-    return re.sub(setting, "#", text, flags=re.MULTILINE)
+    setting = r"[ \t]*(?:autologin-user|AutomaticLogin|TimedLogin|User|user|NODM_USER)[ \t]*=[ \t]*"
+    return re.sub(rf"^(?={setting}[\"']?{re.escape(login)}[\"']?[ \t]*$)", "#", text, flags=re.MULTILINE)
 
 
 def without_console(text: str, login: str) -> str:
@@ -34,7 +38,9 @@ def without_console(text: str, login: str) -> str:
     >>> without_console("ExecStart=-/sbin/agetty --autologin desk --noclear %I", "desk")
     'ExecStart=-/sbin/agetty --noclear %I'
     """
-    return re.sub(rf"^(Exec\w+=.*?)\s+(?:--autologin[ =]|-a\s*){re.escape(login)}(?=\s|$)", r"\1", text, flags=re.MULTILINE)
+    return re.sub(
+        rf"^(Exec\w+=.*?)\s+(?:--autologin[ =]|-a\s*){re.escape(login)}(?=\s|$)", r"\1", text, flags=re.MULTILINE
+    )
 
 
 def without_jobs(text: str, login: str) -> str:
@@ -43,7 +49,9 @@ def without_jobs(text: str, login: str) -> str:
     >>> without_jobs("5 4 * * * desk /bin/true\\n5 4 * * * root /bin/true\\n", "desk")
     '#5 4 * * * desk /bin/true\\n5 4 * * * root /bin/true\\n'
     """
-    return re.sub(rf"^(?=[ \t]*(?:@\w+|[^\s#]\S*(?:[ \t]+\S+){{4}})[ \t]+{re.escape(login)}[ \t])", "#", text, flags=re.MULTILINE)
+    return re.sub(
+        rf"^(?=[ \t]*(?:@\w+|[^\s#]\S*(?:[ \t]+\S+){{4}})[ \t]+{re.escape(login)}[ \t])", "#", text, flags=re.MULTILINE
+    )
 
 
 def changes(login: str, root: Path = Path("/")) -> Iterator[tuple[Path, str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from logins import keys
-from logins.machine import run
+from logins.machine import Account, run
 from logins.people import KEYS
 from logins.steps import Situation
 
@@ -46,31 +46,34 @@ def _places() -> Mapping[str, set[str]]:
     return sessions("\n".join(listing))
 
 
+def _signs(account: Account, situation: Situation, places: set[str]) -> list[str]:
+    signs = []
+    if looks_generic(account.name, situation.policy.generic_names):
+        signs.append("it is named after a place or a task")
+        if "sudo" in situation.machine.groups_of(account.name):
+            signs.append("it may administer")
+    owners = keys.owners(keys.read(Path(account.home, KEYS)))
+    if len(owners) > 1:
+        signs.append(f"it holds keys of {len(owners)} people")
+    if len(places) > 1:
+        signs.append(f"it is in use from {len(places)} places at this moment")
+    return signs
+
+
 def tell(situation: Situation) -> list[str]:
     """One line per login that looks shared, with what to write into the policy."""
     policy, machine = situation.policy, situation.machine
     if policy.action == "allowed":
         return []
-    places, found = _places(), []
+    listed = [name for name in policy.logins if name in machine.accounts and policy.action == "reported"]
+    found = [f"{name} is a shared login (accounts.shared_logins); the policy says to report it" for name in listed]
+    known = {*policy.logins, *policy.people, policy.patron_login, situation.came_in.login}
+    places = _places()
     for account in machine.people():
         name = account.name
-        if name in policy.logins:
-            if policy.action == "reported":
-                found.append(f"{name} is a shared login (accounts.shared_logins); the policy says to report it")
+        if name in known or account.expires == "1":
             continue
-        if name in policy.people or name in (policy.patron_login, situation.came_in.login) or account.expires == "1":
-            continue
-        signs = []
-        if looks_generic(name, policy.generic_names):
-            signs.append("it is named after a place or a task")
-            if "sudo" in machine.groups_of(name):
-                signs.append("it may administer")
-        owners = keys.owners(keys.read(Path(account.home, KEYS)))
-        if len(owners) > 1:
-            signs.append(f"it holds keys of {len(owners)} people")
-        if len(places.get(name, ())) > 1:
-            signs.append(f"it is in use from {len(places[name])} places at this moment")
-        if signs:
+        if signs := _signs(account, situation, places.get(name, set())):
             found.append(
                 f"{name} looks shared: {' and '.join(signs)}. Nothing was done to it. If several people use it, "
                 f"write it into the policy:  accounts: {{shared_logins: [{name}]}}"

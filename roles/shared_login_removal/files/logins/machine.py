@@ -114,7 +114,9 @@ class Machine:
     @classmethod
     def here(cls) -> Machine:
         """Read this machine."""
-        read = {name: Path("/etc", name).read_text(errors="replace") for name in ("passwd", "shadow", "group", "login.defs")}
+        read = {
+            name: Path("/etc", name).read_text(errors="replace") for name in ("passwd", "shadow", "group", "login.defs")
+        }
         return cls(
             read_accounts(read["passwd"], read["shadow"]), read_groups(read["group"]), _people_range(read["login.defs"])
         )

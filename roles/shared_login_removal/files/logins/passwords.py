@@ -81,7 +81,9 @@ def plan(situation: Situation) -> Plan:
         if path.is_file():
             before = path.read_text(errors="surrogateescape")
             if (after := without_looser_lines(before, length)) != before:
-                found.steps.append(Step(f"take settings out of {path} that accept easier passwords", _rewriting(path, after)))
+                found.steps.append(
+                    Step(f"take settings out of {path} that accept easier passwords", _rewriting(path, after))
+                )
     return found
 
 
@@ -96,7 +98,10 @@ def _turn_on(record: Record) -> None:
         return
     # the file was changed by hand, and Debian's tool leaves such a file alone
     text = PAM.read_text()
-    after = re.sub(r"^(?=password\s.*\bpam_unix\.so\b)", "password\trequisite\t\t\tpam_pwquality.so retry=3\n", text, flags=re.MULTILINE)
+    check = "password\trequisite\t\t\tpam_pwquality.so retry=3\n"
+    after = re.sub(r"^(?=password\s.*\bpam_unix\.so\b)", check, text, flags=re.MULTILINE)
     if after == text:
-        raise Problem(f"{PAM} does not say where passwords are kept (pam_unix), so they cannot be checked; mend it by hand")
+        raise Problem(
+            f"{PAM} does not say where passwords are kept (pam_unix), so they cannot be checked; mend it by hand"
+        )
     record.replace(PAM, after)

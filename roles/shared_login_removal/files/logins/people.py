@@ -90,7 +90,7 @@ def _keying(login: str, missing: list[str], stale: set[str], wanted: tuple[str, 
         everybody = {**_ours(), login: sorted(_blobs(wanted))}
         fresh = OURS.with_suffix(".new")
         fresh.write_text(json.dumps(everybody, sort_keys=True))
-        os.replace(fresh, OURS)
+        fresh.replace(OURS)
 
     return give
 
@@ -104,4 +104,4 @@ def _write_keys(home: Path, missing: list[str], stale: set[str]) -> None:
     fresh = path.with_name(".authorized_keys.readingroom")
     fresh.write_text("".join(f"{line}\n" for line in after))
     fresh.chmod(0o600)
-    os.replace(fresh, path)
+    fresh.replace(path)

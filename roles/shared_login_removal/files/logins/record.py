@@ -83,8 +83,8 @@ class Record:
             file.flush()
             os.fsync(file.fileno())
         os.chown(fresh, status.st_uid, status.st_gid)
-        os.chmod(fresh, stat.S_IMODE(status.st_mode))
-        os.replace(fresh, path)
+        fresh.chmod(stat.S_IMODE(status.st_mode))
+        fresh.replace(path)
 
     def take(self, base: str, inside: str) -> None:
         """Take the file `inside` out of the folder `base`, and keep it.

@@ -43,8 +43,10 @@ def plan(situation: Situation) -> Plan:
 def _closing(account: Account, situation: Situation) -> Iterator[Step]:
     name = account.name
     for folder, inside in _trust_files(account, situation):
-        if Path(folder, inside).exists() or Path(folder, inside).is_symlink():
-            yield Step(f"take away what lets {name} in without a password: {Path(inside).name}", _taking(folder, inside))
+        if Path(folder, inside).is_file() or Path(folder, inside).is_symlink():
+            yield Step(
+                f"take away what lets {name} in without a password: {Path(inside).name}", _taking(folder, inside)
+            )
     if _is_open(account):
         yield Step(f"lock the login {name}: no password, no shell, expired", _locking(account))
     if (CRONTABS / name).exists():
@@ -60,12 +62,14 @@ def _closing(account: Account, situation: Situation) -> Iterator[Step]:
 
 
 def _trust_files(account: Account, situation: Situation) -> list[tuple[str, str]]:
-    if not os.path.isdir(account.home) or account.home == "/":
+    if not Path(account.home).is_dir() or account.home == "/":
         return []
     settings = sshd.settings_for(account.name, situation.came_in.address) if sshd.installed() else {}
     files = sshd.key_files(settings, situation.machine, account.name)
     # a file that the settings share between several people is not this login's
-    own = [(folder, inside) for folder, inside in files if folder == account.home or account.name in f"{folder}/{inside}"]
+    own = [
+        (folder, inside) for folder, inside in files if folder == account.home or account.name in f"{folder}/{inside}"
+    ]
     return own + [(account.home, inside) for inside in TRUST_FILES]
 
 
@@ -75,7 +79,9 @@ def _is_open(account: Account) -> bool:
 
 def _locking(account: Account) -> Callable[[Record], None]:
     def lock(record: Record) -> None:
-        record.add("account", login=account.name, shell=account.shell, expires=account.expires, locked=not account.has_password)
+        record.add(
+            "account", login=account.name, shell=account.shell, expires=account.expires, locked=not account.has_password
+        )
         run("usermod", "--lock", "--expiredate", "1", "--shell", "/usr/sbin/nologin", account.name)
 
     return lock
@@ -105,7 +111,9 @@ def _ending(account: Account) -> Callable[[Record], None]:
         deadline = time.monotonic() + 10
         while running := processes_of(account.uid):
             if time.monotonic() > deadline:
-                raise Problem(f"{len(running)} programs of {account.name} do not end; restart the machine and run this again")
+                raise Problem(
+                    f"{len(running)} programs of {account.name} do not end; restart the machine and run this again"
+                )
             for pid in running:
                 try:
                     os.kill(pid, signal.SIGKILL)

@@ -70,10 +70,12 @@ def key_files(settings: Settings, machine: Machine, login: str) -> list[tuple[st
     for pattern in " ".join(settings.get("authorizedkeysfile", [".ssh/authorized_keys"])).split():
         if pattern == "none":
             continue
-        path = pattern.replace("%%", "%").replace("%h", account.home).replace("%u", login).replace("%U", str(account.uid))
-        path = os.path.join(account.home, path)
-        inside = os.path.relpath(path, account.home)
-        found.append((os.path.dirname(path), os.path.basename(path)) if inside.startswith("..") else (account.home, inside))
+        path = (
+            pattern.replace("%%", "%").replace("%h", account.home).replace("%u", login).replace("%U", str(account.uid))
+        )
+        whole = Path(account.home, path)
+        below = whole.is_relative_to(account.home)
+        found.append((account.home, str(whole.relative_to(account.home))) if below else (str(whole.parent), whole.name))
     return found
 
 
@@ -104,7 +106,9 @@ def plan(situation: Situation) -> Plan:
 
         found.steps.append(Step("let sshd read the files in sshd_config.d before its other settings", include))
     elif _runs_with_older_settings():
-        found.steps.append(Step("let sshd follow its files: it still runs with older settings", lambda record: _reload()))
+        found.steps.append(
+            Step("let sshd follow its files: it still runs with older settings", lambda record: _reload())
+        )
     return found
 
 
@@ -133,11 +137,12 @@ def _seconds(when: str) -> int:
 
 def check_effect(situation: Situation) -> list[str]:
     """What sshd would still allow although the policy does not, with the files that may say so."""
-    policy, found = situation.policy, []
+    policy = situation.policy
+    found: list[str] = []
     if not installed():
         return found
     root = settings_for("root", situation.came_in.address)["permitrootlogin"][0]
-    if policy.remote_root == "off" and root != "no" or policy.remote_root == "key" and root == "yes":
+    if (policy.remote_root == "off" and root != "no") or (policy.remote_root == "key" and root == "yes"):
         found.append(f"sshd still lets root in ('permitrootlogin {root}'); {_who_says('PermitRootLogin')}")
     if not policy.patron_remote_login and policy.patron_login in situation.machine.accounts:
         groups = situation.machine.groups_of(policy.patron_login)

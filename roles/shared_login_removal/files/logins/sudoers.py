@@ -13,9 +13,7 @@ from dataclasses import dataclass
 _WHO = r'!*(?:"[^"]*"|(?:\\.|[^\s,!=\\"])+)'
 _RULE = re.compile(rf"\s*(?P<who>{_WHO}(?:\s*,\s*{_WHO})*)\s+(?P<rest>[^=]*=.*)", re.DOTALL)
 _ALIASES = re.compile(r"\s*User_Alias\s+(?P<definitions>.*)", re.DOTALL)
-_NO_RULE = re.compile(
-    r"\s*($|Defaults\b|(User|Runas|Host|Cmnd|Cmd)_Alias\b|[@#]include(dir)?\b|#(?!\d+\s))", re.DOTALL
-)
+_NO_RULE = re.compile(r"\s*($|Defaults\b|(User|Runas|Host|Cmnd|Cmd)_Alias\b|[@#]include(dir)?\b|#(?!\d+\s))", re.DOTALL)
 
 LoginsOf = Callable[[str], set[str]]
 
@@ -79,8 +77,27 @@ def subjects(text: str) -> list[list[str]]:
     return [_split(rule["who"]) for rule in rules if rule]
 
 
+def reached(
+    words: list[str], defined: Mapping[str, list[str]], logins_of: LoginsOf, seen: frozenset[str] = frozenset()
+) -> set[str]:
+    """The logins that such words of a rule stand for; a word with `!` before it takes some away again."""
+    found: set[str] = set()
+    for word in words:
+        name = word.lstrip("!")
+        if name in defined and name not in seen:
+            logins = reached(defined[name], defined, logins_of, seen | {name})
+        else:
+            logins = logins_of(name.strip('"'))
+        found = found - logins if (len(word) - len(name)) % 2 else found | logins
+    return found
+
+
 def narrow(
-    text: str, defined: Mapping[str, list[str]], allowed: Collection[str], untouched: Collection[str], logins_of: LoginsOf
+    text: str,
+    defined: Mapping[str, list[str]],
+    allowed: Collection[str],
+    untouched: Collection[str],
+    logins_of: LoginsOf,
 ) -> Narrowed:
     """Leave of every rule what is for the logins `allowed`, and whatever names one of `untouched` outright.
 
@@ -89,21 +106,6 @@ def narrow(
     >>> narrow("ada, circdesk ALL=(ALL) ALL\\n", {}, {"ada"}, {"root"}, lambda name: {name}).text
     'ada ALL=(ALL) ALL\\n'
     """
-
-    def reach(name: str, seen: frozenset[str]) -> set[str]:
-        if name in defined and name not in seen:
-            return everybody(defined[name], seen | {name})
-        return logins_of(name.strip('"'))
-
-    def everybody(words: list[str], seen: frozenset[str] = frozenset()) -> set[str]:
-        found: set[str] = set()
-        for word in words:
-            name = word.lstrip("!")
-            if (len(word) - len(name)) % 2:
-                found -= reach(name, seen)
-            else:
-                found |= reach(name, seen)
-        return found
 
     kept, changed = [], 0
     for line in lines(text):
@@ -118,7 +120,7 @@ def narrow(
                 left.append(word)
             else:
                 # a group may have other members tomorrow: name those it may stay for
-                left += sorted(everybody([word]) & set(allowed))
+                left += sorted(reached([word], defined, logins_of) & set(allowed))
         if left == who:
             kept.append(line)
             continue

@@ -42,18 +42,18 @@ def refusals(situation: Situation) -> list[Refusal]:
     """Everything that must not be done; empty when the policy can be kept without locking anybody out."""
     policy, machine, login = situation.policy, situation.machine, situation.came_in.login
     found = []
-    odd = [name for name in (*policy.logins, *policy.people, *policy.administrators, policy.patron_login) if not _LOGIN.fullmatch(name)]
+    named = (*policy.logins, *policy.people, *policy.administrators, policy.patron_login)
+    odd = [name for name in named if not _LOGIN.fullmatch(name)]
     if odd:
         found.append(
             Refusal(f"the policy names logins that cannot be logins: {names(odd)}", "Debian would not create them",
                     "use small letters, digits, '-' and '_', and start with a letter")
         )  # fmt: skip
-    for name in policy.people:
-        if name in machine.accounts and not machine.is_person(name):
-            found.append(
-                Refusal(f"'{name}' is one of accounts.people, but it belongs to the system of this machine",
-                        "its number is not a person's", "choose another login for this person")
-            )  # fmt: skip
+    found += [
+        Refusal(f"'{name}' is one of accounts.people, but it belongs to the system of this machine",
+                "its number is not a person's", "choose another login for this person")
+        for name in policy.people if name in machine.accounts and not machine.is_person(name)
+    ]  # fmt: skip
     if policy.takes_away:
         found += _about_shared_logins(situation)
     if not policy.patron_remote_login and policy.patron_login == login:
@@ -79,7 +79,7 @@ def _root_is_shut_out(situation: Situation) -> bool:
     if came.login != "root" or came.address is None:
         return False
     has_key = _has_key(situation, "root", sshd.settings_for("root", came.address))
-    return wanted == "off" or wanted == "key" and not has_key
+    return wanted == "off" or (wanted == "key" and not has_key)
 
 
 def _about_shared_logins(situation: Situation) -> list[Refusal]:
@@ -98,14 +98,13 @@ def _about_shared_logins(situation: Situation) -> list[Refusal]:
                 Refusal(f"{names(both)}: in accounts.shared_logins and also in {key}",
                         "a login is either shared or one person's", "take it out of one of the two lists")
             )  # fmt: skip
-    for name in policy.logins:
-        if name in machine.accounts and belongs_to_the_system(machine.accounts[name], situation):
-            found.append(
-                Refusal(f"'{name}' is in accounts.shared_logins, but it belongs to the system of this machine",
-                        "without it the machine does not work", "take it out of accounts.shared_logins"
-                        + ("; accounts.remote_root is about root" if name == "root" else ""))
-            )  # fmt: skip
-    return found
+    return found + [
+        Refusal(f"'{name}' is in accounts.shared_logins, but it belongs to the system of this machine",
+                "without it the machine does not work", "take it out of accounts.shared_logins"
+                + ("; accounts.remote_root is about root" if name == "root" else ""))
+        for name in policy.logins
+        if name in machine.accounts and belongs_to_the_system(machine.accounts[name], situation)
+    ]  # fmt: skip
 
 
 def belongs_to_the_system(account: Account, situation: Situation) -> bool:
