@@ -136,7 +136,7 @@ def test_6_a_machine_that_is_off_is_exit_code_3_and_the_others_are_verified(home
 
 
 def test_7_no_name_of_a_person_stands_in_what_is_written(home: Path) -> None:
-    text = json.dumps([one["observed"] if "observed" in one else "" for machine in evidence(home)["machines"].values()
+    text = json.dumps([one.get("observed", "") for machine in evidence(home)["machines"].values()
                        for one in machine["controls"].values()])  # fmt: skip
     for word in ("operator", "circdesk", "ben", "patron@", "/home/", "10.77."):
         assert word not in text

@@ -19,6 +19,7 @@ def applying(out: Output, title: str) -> Iterator[Callable[[ApplyEvent], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.fields[machine]}", style="bold"), TextColumn("{task.description}"))
     progress = Progress(*columns, TimeElapsedColumn(), console=out.console, transient=True)
     rows: dict[str, TaskID] = {}
+    roles: dict[str, str] = {}
 
     def heard(event: ApplyEvent) -> None:
         if event.kind == "note":
@@ -30,8 +31,9 @@ def applying(out: Output, title: str) -> Iterator[Callable[[ApplyEvent], None]]:
                 rows[event.machine] = progress.add_task("", machine=event.machine, total=None)
             if event.what or event.role:
                 progress.update(rows[event.machine], description=f"{event.role}: {event.what}".strip(": "))
-        elif event.kind == "role-done":
-            out.say(f"  {event.machine}: {event.role} done")
+        elif event.role and roles.get(event.machine) != event.role:
+            roles[event.machine] = event.role
+            out.say(f"  {event.machine}: {event.role}")
 
     out.say(f"{title} …")
     with progress:

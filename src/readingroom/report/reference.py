@@ -54,13 +54,17 @@ def _promises(root: Path, catalogue: Catalogue) -> str:
 
 def _detail(control: Control) -> str:
     said = control.statement if isinstance(control.statement, str) else None
-    sentences = [f"> {said}"] if said else [f"> *{word}*: {text}" for word, text in dict(control.statement).items()]
+    sentences = [f"> {said}"] if said else [f"> *{word}*: {text}" for word, text in _by_value(control).items()]
     lines = [f"### {control.id}\n", "\n>\n".join(sentences) + "\n", f"{control.why}\n"]
     lines += [f"Also reads `{key.key}`: {key.about}\n" for key in control.inputs]
     lines.append(f"*Way back:* {control.reversal}\n")
     if control.conflicts:
         lines.append(f"*Conflicts with:* {'; '.join(control.conflicts)}.\n")
     return "\n".join(lines)
+
+
+def _by_value(control: Control) -> Mapping[str, str]:
+    return {} if isinstance(control.statement, str) else control.statement
 
 
 def _preset(root: Path, catalogue: Catalogue, name: str) -> policy.Policy:
