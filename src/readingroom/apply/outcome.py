@@ -13,6 +13,7 @@ class Outcome:
     def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool) -> None:
         self.site, self.machine, self.roles, self.check = site, machine, roles, check
         self.changes: list[Change] = []
+        self._announced: dict[tuple[str, str], str] = {}
         self._done = self._begun = False
         self._failure: Event | None = None
         self._reached = -1
@@ -33,11 +34,19 @@ class Outcome:
         if event.kind == "task":
             self._current = event
         elif event.kind == "changed":
-            self.changes.append(Change(event.role, event.what, event.detail))
+            self._note_change(Change(event.role, event.what, event.detail))
         elif event.kind in ("failed", "unreachable"):
             self._failure = event
         self._done = self._done or event.kind == "done"
         self._seconds = time.monotonic() - self._start
+
+    def _note_change(self, change: Change) -> None:
+        """Keep a change; in a dry run, one that an earlier role has announced already would not be left to do."""
+        subject = change.what.rpartition(": ")[2]
+        by_path = self.check and subject.rpartition(" ")[2].startswith("/")
+        if by_path and self._announced.setdefault((subject, change.detail), change.role) != change.role:
+            return
+        self.changes.append(change)
 
     def engine_ended(self, complaints: str, interrupted: bool) -> None:
         """The engine is gone: a machine that it left without a verdict has failed, and here is what it said."""

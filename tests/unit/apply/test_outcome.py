@@ -102,3 +102,21 @@ def test_a_dry_run_that_fails_says_that_nothing_was_changed() -> None:
     result = _result(BEGIN, _event("changed", "logs", "a"), _event("failed", "logs", "b", "no"), check=True)
     assert "It was a dry run: nothing was changed." in result.message
     assert "readingroom plan elm" in result.message
+
+
+@pytest.mark.parametrize("what", ["Directory /etc/readingroom", "Create folders: /etc/readingroom"])
+@pytest.mark.parametrize(("check", "count"), [(True, 1), (False, 2)])
+def test_a_dry_run_announces_once_what_two_roles_would_both_make(what: str, check: bool, count: int) -> None:
+    changes = [_event("changed", role, what, "not there yet") for role in ("accounts", "logs")]
+    assert len(_result(BEGIN, *changes, DONE, check=check).changes) == count
+
+
+def test_a_dry_run_keeps_two_changes_of_one_role_and_different_changes_of_two() -> None:
+    changes = [
+        _event("changed", "accounts", "Write /a", "x"),
+        _event("changed", "accounts", "Write /a", "x"),
+        _event("changed", "logs", "Write /a", "y"),
+        _event("changed", "accounts", "Restart it"),
+        _event("changed", "logs", "Restart it"),
+    ]
+    assert len(_result(BEGIN, *changes, DONE, check=True).changes) == 5
