@@ -91,7 +91,7 @@ def test_the_purge_comes_often_enough_and_by_itself(host: Host, promise: Promise
         assert left == 0, "a record that reaches its age before the next purge was left for too long"
         assert probe.files_with(host, word, fresh) == 1, "a record that may still be kept was deleted"
     promise.observed(
-        f"the purge runs by itself, again in {max(1, wait // 60)} minutes; what comes of age before is gone"
+        f"the purge runs by itself, next within {wait // 60 + 1} minutes; what comes of age before is gone"
     )
 
 
@@ -347,12 +347,12 @@ for path, table, column in (("/var/log/wtmp.db", "wtmp", "User"), ("/var/lib/las
         database = sqlite3.connect(path)
         try:
             database.execute("PRAGMA secure_delete=ON")
-            database.execute("DELETE FROM " + table + " WHERE " + column + " = ?", (word.decode(),))
+            database.execute(f"DELETE FROM {table} WHERE {column} = ?", (word.decode(),))
             database.commit()
         except sqlite3.Error:
             pass
         database.close()
-"""
+"""  # noqa: S608 (the names of its tables stand three lines above)
 )
 
 # How many records are younger than this.
