@@ -6,7 +6,6 @@ nothing: sshd not reading it first, or running with what it read before.
 
 from __future__ import annotations
 
-import calendar
 import fnmatch
 import os
 import re
@@ -21,6 +20,7 @@ from logins.steps import Plan, Situation, Step
 SSHD = "/usr/sbin/sshd"
 CONFIG = Path("/etc/ssh/sshd_config")
 DROP_INS = Path("/etc/ssh/sshd_config.d")
+PID_FILE = Path("/run/sshd.pid")
 _INCLUDE = re.compile(r"\s*include\s+.*/etc/ssh/sshd_config\.d/\*\.conf", re.IGNORECASE)
 
 Settings = Mapping[str, list[str]]
@@ -118,21 +118,19 @@ def _reload() -> None:
 
 
 def _runs_with_older_settings() -> bool:
-    show = run(
-        "systemctl", "show", "ssh.service", "--property=ActiveState,ExecMainStartTimestamp,ExecReload", may_fail=True
-    )
-    if "ActiveState=active" not in show:
+    if run("systemctl", "is-active", "ssh.service", may_fail=True).strip() != "active":
         return False  # started for every connection, or not at all: then it reads its files afresh
-    read = [_seconds(when) for when in re.findall(r"(?:ExecMainStartTimestamp=|start_time=\[)([^\]\n]+)", show)]
-    files = [CONFIG, DROP_INS, *DROP_INS.glob("*.conf")]
-    return any(read) and max(int(path.stat().st_mtime) for path in files if path.exists()) > max(read)
-
-
-def _seconds(when: str) -> int:
-    try:
-        return calendar.timegm(time.strptime(when.strip(), "%a %Y-%m-%d %H:%M:%S UTC"))
-    except ValueError:
-        return 0  # "n/a": not yet
+    files = [path for path in (CONFIG, DROP_INS, *DROP_INS.glob("*.conf")) if path.exists()]
+    for patience in (0.5, 0.5, 0):  # a reload is over for systemd before sshd has begun
+        try:
+            # written whenever sshd has read its files; systemd forgets when that was as soon as it reads its own again
+            read = PID_FILE.stat().st_mtime
+        except OSError:
+            return False
+        if all(path.stat().st_mtime <= read for path in files):
+            return False
+        time.sleep(patience)
+    return True
 
 
 def check_effect(situation: Situation) -> list[str]:
