@@ -77,10 +77,10 @@ def _ansible(request: Request) -> Command:
         "--forks", str(min(len(request.machines), SIDE_BY_SIDE)),
         "--tags", ",".join(request.roles),
         "--extra-vars", json.dumps(extra),
-        "--diff",
     ]  # fmt: skip
     if request.check:
-        argv.append("--check")
+        # Diffs only here: each costs Ansible two more modules on the machine, and a plan has shown them before.
+        argv += ["--check", "--diff"]
     if request.asked_password is not None:
         argv += ["--become-password-file", "-"]
     environment = {
