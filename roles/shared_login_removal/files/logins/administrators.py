@@ -22,14 +22,21 @@ def allowed(situation: Situation) -> set[str]:
 
 
 def rule_files() -> list[Path]:
-    """The files sudo reads: it skips names with a dot in them and those that end in a tilde."""
-    if not SUDOERS.exists():
-        return []
-    more = sorted(SUDOERS_D.iterdir()) if SUDOERS_D.is_dir() else []
-    return [
-        SUDOERS,
-        *(path for path in more if path.is_file() and "." not in path.name and not path.name.endswith("~")),
-    ]
+    """The files sudo reads, in its order; of a folder it skips names with a dot in them and those ending in a tilde."""
+    found: list[Path] = []
+    waiting = [SUDOERS]
+    while waiting:
+        path = waiting.pop(0)
+        if path in found or not path.is_file():
+            continue
+        found.append(path)
+        for is_folder, written in sudoers.includes(path.read_text(errors="surrogateescape")):
+            other = path.parent / written
+            if not is_folder:
+                waiting.append(other)
+            elif other.is_dir():
+                waiting += sorted(one for one in other.iterdir() if "." not in one.name and not one.name.endswith("~"))
+    return found
 
 
 def plan(situation: Situation) -> Plan:
@@ -41,6 +48,8 @@ def plan(situation: Situation) -> Plan:
             found.notes.append(f"{name} is one of accounts.administrators and has no account on this machine")
         elif name not in machine.members(GROUP):
             found.steps.append(Step(f"let {name} administer", _joining(name)))
+        if name in machine.accounts and not machine.accounts[name].has_password:
+            found.notes.append(f"{name} has no password, and sudo asks for one: give one with 'sudo passwd {name}'")
     found.steps += _rules(situation)
     for group in policy.admin_groups:
         for name in sorted(machine.members(group) - allowed(situation)):
@@ -105,7 +114,7 @@ def _logins_of(machine: Machine) -> Callable[[str], set[str]]:
 def _rewriting(path: Path, narrowed: sudoers.Narrowed) -> Callable[[Record], None]:
     def rewrite(record: Record) -> None:
         before, status = path.read_bytes(), path.stat()
-        if narrowed.says_nothing and path != SUDOERS:
+        if narrowed.says_nothing and path.parent == SUDOERS_D:
             record.keep(str(path), before, status)
             path.unlink()
         else:

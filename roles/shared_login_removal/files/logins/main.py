@@ -34,7 +34,9 @@ def plan(situation: Situation) -> Plan:
 
 
 def apply(whole: Plan, situation: Situation) -> list[str]:
-    """Do every step; returns what was done. Raises `Problem` at the first that cannot be done."""
+    """Do every step; returns what was done. Raises `Problem` at the first that cannot be done, or must not be."""
+    if whole.refusals:
+        raise Problem("\n".join(str(refusal) for refusal in whole.refusals))
     if not whole.steps:
         return []
     with Record.open() as record:
@@ -60,9 +62,10 @@ def main(verb: str, settings: Mapping[str, Any]) -> int:
             whole = plan(situation)
             answer["refusals"] = [str(refusal) for refusal in whole.refusals]
             answer["notes"] = whole.notes
-            answer["changes"] = [step.say for step in whole.steps]
-            if verb == "apply" and not whole.refusals:
+            if verb == "apply":
                 answer["changes"] = apply(whole, situation)
+            elif not whole.refusals:
+                answer["changes"] = [step.say for step in whole.steps]
     except (Problem, OSError) as error:
         answer["problem"] = str(error)
     print(json.dumps(answer))

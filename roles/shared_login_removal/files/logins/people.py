@@ -56,7 +56,7 @@ def _creating(login: str) -> Callable[[Record], None]:
     def create(record: Record) -> None:
         record.add("created", login=login)
         run("useradd", "--create-home", "--user-group", "--shell", "/bin/bash", "--password", "*",
-            "--uid", str(_free_number(record)), login)  # fmt: skip
+            "--key", "HOME_MODE=0700", "--uid", str(_free_number(record)), login)  # fmt: skip
 
     return create
 

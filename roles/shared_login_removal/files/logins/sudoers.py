@@ -14,6 +14,7 @@ _WHO = r'!*(?:"[^"]*"|(?:\\.|[^\s,!=\\"])+)'
 _RULE = re.compile(rf"\s*(?P<who>{_WHO}(?:\s*,\s*{_WHO})*)\s+(?P<rest>[^=]*=.*)", re.DOTALL)
 _ALIASES = re.compile(r"\s*User_Alias\s+(?P<definitions>.*)", re.DOTALL)
 _NO_RULE = re.compile(r"\s*($|Defaults\b|(User|Runas|Host|Cmnd|Cmd)_Alias\b|[@#]include(dir)?\b|#(?!\d+\s))", re.DOTALL)
+_INCLUDE = re.compile(r'[@#]include(?P<folder>dir)?\s+"?(?P<path>[^"]+?)"?\s*')
 
 LoginsOf = Callable[[str], set[str]]
 
@@ -41,6 +42,16 @@ def lines(text: str) -> Iterator[str]:
             whole = ""
     if whole:
         yield whole
+
+
+def includes(text: str) -> list[tuple[bool, str]]:
+    """What else sudo reads: pairs of whether it is a folder, and the path as it is written.
+
+    >>> includes('@includedir /etc/sudoers.d\\n#include "/etc/sudoers local"\\n# include me not')
+    [(True, '/etc/sudoers.d'), (False, '/etc/sudoers local')]
+    """
+    found = (_INCLUDE.fullmatch(_joined(line)) for line in lines(text))
+    return [(bool(match["folder"]), match["path"]) for match in found if match]
 
 
 def _joined(line: str) -> str:
