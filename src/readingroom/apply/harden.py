@@ -16,7 +16,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
@@ -58,14 +59,31 @@ def harden(
     chosen = _choose_roles(site, roles)
     refuse_uncompiled(site, chosen)
     run = _Run(site, engine, chosen, site.limited_to(machines), check, on_event)
-    try:
-        run.hold_all(ask_password or _ask_on_terminal)
-        run.apply()
-    except KeyboardInterrupt:
-        run.interrupted = True
-    finally:
-        run.release_all()
+    with _every_end_is_an_interruption():
+        try:
+            run.hold_all(ask_password or _ask_on_terminal)
+            run.apply()
+        except KeyboardInterrupt:
+            run.interrupted = True
+        finally:
+            run.release_all()
     return run.result()
+
+
+@contextlib.contextmanager
+def _every_end_is_an_interruption() -> Iterator[None]:
+    """A closed terminal or a shutdown stops a run as Ctrl-C does, in good order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _choose_roles(site: Site, wanted: Sequence[str] | None) -> tuple[str, ...]:

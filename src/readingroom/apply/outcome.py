@@ -6,6 +6,14 @@ import time
 
 from readingroom.apply.model import Change, Event, MachineResult, Status
 
+_OFF = "Is it switched on and on the network?"
+_HINTS = (
+    ("Host key", "Its key is not known here, or has changed. Log in once by hand and compare the key: {ssh}"),
+    ("Permission denied", "It does not let the login of the inventory in: check its user name and key. Try: {ssh}"),
+    ("sudo", "Check the password of the login that the inventory names, and that it may use sudo. Try: {ssh}"),
+    ("resolve hostname", "Its name is not known to the network: check ansible_host in the inventory."),
+)
+
 
 class Outcome:
     """Gathers the events of one machine."""
@@ -91,10 +99,9 @@ class Outcome:
         failure = self._failure or Event("failed", self.machine, detail="the run ended before this machine's turn")
         again = f"readingroom {'plan' if self.check else 'harden'} {self.site}"
         if failure.kind == "unreachable" and not self._begun:
-            return (
-                f"Cannot be reached: {failure.detail}\n"
-                f"Nothing was changed on it. Is it switched on and on the network? Then: {again}"
-            )
+            hint = next((hint for sign, hint in _HINTS if sign in failure.detail), _OFF)
+            hint = hint.format(ssh=f"ssh -F build/{self.site}/ssh_config {self.machine}")
+            return f"Cannot be reached: {failure.detail}\nNothing was changed on it. {hint} Then: {again}"
         place = " ".join(part for part in (failure.role, f"“{failure.what}”" if failure.what else "") if part)
         if failure.kind == "unreachable":
             head = f"The connection was lost{f' in {place}' if place else ''}: {failure.detail}"

@@ -68,6 +68,20 @@ def test_a_failure_that_ansible_rescued_is_no_failure() -> None:
     assert _result(BEGIN, _event("failed", "logs", "Probe", "no"), DONE).status == "ok"
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("Host key verification failed.", "compare the key: ssh -F build/elm/ssh_config desk-3"),
+        ("operator@desk-3: Permission denied (publickey).", "check its user name and key"),
+        ("ssh: connect to host desk-3 port 22: Connection timed out", "switched on"),
+        ("ssh: Could not resolve hostname desk-3: Name or service not known", "ansible_host"),
+        ("sudo did not take the password", "Check the password"),
+    ],
+)
+def test_the_next_step_fits_the_reason_why_a_machine_cannot_be_reached(reason: str, words: str) -> None:
+    assert words in _result(_event("unreachable", detail=reason)).message
+
+
 def test_a_machine_that_never_answered_was_not_changed() -> None:
     result = _result(_event("unreachable", detail="No route to host"))
     assert result.status == "unreachable"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import signal
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -36,8 +37,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _emit(self, kind: str, machine: str = "", role: str = "", what: str = "", detail: str = "") -> None:
         event = {"kind": kind, "machine": machine, "role": role, "what": what, "detail": detail}
         line = (json.dumps(event) + "\n").encode()
-        while line:
-            line = line[os.write(self._out, line) :]
+        try:
+            while line:
+                line = line[os.write(self._out, line) :]
+        except BrokenPipeError:
+            # Whoever started us is gone, and with it the machines' locks: stop as if by Ctrl-C.
+            os.kill(os.getpid(), signal.SIGINT)
 
     def _of(self, result: Any, label: str = "") -> tuple[str, str, str]:
         """Machine, role and name of the task behind a result."""
