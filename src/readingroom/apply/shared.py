@@ -226,6 +226,7 @@ class Role:
         before = self._paths([item["path"] for item in wanted])
         for item in wanted:
             if before[item["path"]].exists:
+                self._units_changed |= item["path"].startswith("/etc/systemd/system/")
                 self.script(
                     f"Remove {item['path']}",
                     f"rm -rf -- {shlex.quote(item['path'])}",
