@@ -289,9 +289,7 @@ def records(path):
 """
 
 # Adds an aged record with a telling name to each register that this machine has; prints how many.
-_PLANT_LOGINS = (
-    _LAYOUT
-    + """
+_PLANT_LOGINS = """
 word, age, uid = sys.argv[1].encode(), int(sys.argv[2]), int(sys.argv[3])
 when = int(time.time()) - age
 planted = len(registers)
@@ -322,12 +320,9 @@ for path, table, row, values in tables:
         planted += 1
 print(planted)
 """
-)
 
 # Takes every record with the word out of the registers again.
-_FORGET_LOGINS = (
-    _LAYOUT
-    + """
+_FORGET_LOGINS = """
 word = sys.argv[1].encode()
 for path in registers:
     old = records(path)
@@ -352,17 +347,13 @@ for path, table, column in (("/var/log/wtmp.db", "wtmp", "User"), ("/var/lib/las
         except sqlite3.Error:
             pass
         database.close()
-"""  # noqa: S608 (the names of its tables stand three lines above)
-)
+"""
 
 # How many records are younger than this.
-_FRESH_LOGINS = (
-    _LAYOUT
-    + """
+_FRESH_LOGINS = """
 since = time.time() - int(sys.argv[1])
 print(sum(int.from_bytes(r[at:at + width], "little") > since for path in registers for r in records(path)))
 """
-)
 
 
 @control("log.logins")
@@ -375,7 +366,7 @@ def test_records_of_logins_go_when_they_are_too_old(host: Host, promise: Promise
     with probe.account(host) as word:
         uid = probe.run(host, f"id -u {word}").strip()
         try:
-            planted = int(python(host, _PLANT_LOGINS, word, str(limit + 60), uid))
+            planted = int(python(host, _LAYOUT + _PLANT_LOGINS, word, str(limit + 60), uid))
             assert planted == 0 or probe.files_with(host, word, *_RECORDS.split()) > 0, (
                 "the aged records are not to be seen"
             )
@@ -385,12 +376,12 @@ def test_records_of_logins_go_when_they_are_too_old(host: Host, promise: Promise
             assert left == 0, f"{left} of {planted} registers of logins still hold a record that is too old"
             assert _fresh_logins(host, limit) >= fresh, "records of logins that may still be kept were deleted"
         finally:
-            python(host, _FORGET_LOGINS, word)
+            python(host, _LAYOUT + _FORGET_LOGINS, word)
     promise.observed(f"an aged record in each of {planted} registers of logins: none left; fresh ones kept")
 
 
 def _fresh_logins(host: Host, limit: int) -> int:
-    return int(python(host, _FRESH_LOGINS, str(limit // 2)))
+    return int(python(host, _LAYOUT + _FRESH_LOGINS, str(limit // 2)))
 
 
 @control("log.logins")
@@ -409,8 +400,8 @@ def test_a_login_leaves_no_record(host: Host, promise: Promise) -> None:
             kept = probe.files_with(host, login, *_RECORDS.split())
             assert kept == 0, "a login was recorded"
         finally:
-            python(host, _FORGET_LOGINS, login)
-            python(host, _FORGET_LOGINS, typed)
+            python(host, _LAYOUT + _FORGET_LOGINS, login)
+            python(host, _LAYOUT + _FORGET_LOGINS, typed)
     old = int(probe.run(host, f"find {LOG} -maxdepth 1 -type f -regex '.*/\\(wtmp\\|btmp\\).*' -size +0 | wc -l"))
     assert old == 0, f"{old} files with earlier records of logins are still there"
     promise.observed("a login and two failed ones: no record of them; no earlier record left")

@@ -72,7 +72,8 @@ def _one(found: Found, settings: Settings, now: float, store: Store, seen: Marks
     if settings.text == "off" and _is_syslog(found.where) and (not copy or settings.copies != "kept"):
         found.remove()
         return "system logs removed"
-    if settings.limit is None or (settings.copies if copy else settings.text) == "kept":
+    text = not found.where.startswith(WHOLE + RECORDS)  # the others are only bound by the limit itself
+    if settings.limit is None or (text and (settings.copies if copy else settings.text) == "kept"):
         return "logs the policy keeps"
     return Expiry(found, copy, now, now - settings.limit, settings.grain, store).apply(seen)
 
