@@ -25,7 +25,7 @@ from .errors import LabError
 from .places import MEMORY, Places
 from .recipe import HERE, Image, Machine
 
-_BOOT_PATIENCE, _STOP_PATIENCE = 90.0, 25.0
+_BOOT_PATIENCE, _STOP_PATIENCE = 180.0, 25.0
 
 
 class MachineRunner:
