@@ -581,13 +581,13 @@ def test_a_legal_hold_pauses_deletion_and_nothing_else_does(host: Host, promise:
     if limit is None:
         return
     word = probe.canary()
-    aged = f"{LOG}/{word}.log.1"
+    aged = f"{LOG}/sudo-io/{word}"
     marker_was = exists(host, HOLD) == 1
     assert marker_was == held, (
         "a hold is in force that the policy does not know of" if marker_was else "the hold is not in force"
     )
-    with removed_after(host, aged):
-        probe.run(host, f"echo {word} >{aged}")
+    with removed_after(host, aged if exists(host, f"{LOG}/sudo-io") else f"{LOG}/sudo-io"):
+        probe.run(host, f"mkdir -p {LOG}/sudo-io; echo {word} >{aged}")
         probe.age(host, aged, limit + 60)
         if held:
             purge(host)
