@@ -23,7 +23,7 @@ from readingroom.verify.api import Promise, control
 SPOOL, CACHE = "/var/spool/cups", "/var/cache/cups"
 PURGE, COPIERS = "readingroom-print-purge", "readingroom-print-copiers"
 PRINTS = "file:///dev/null"  # the one file that CUPS always agrees to print to: a printer that never fails
-FAILS = "socket://127.0.0.1:9/?contimeout=1"  # nobody listens there: a printer that is switched off
+FAILS = "ipp://127.0.0.1:9/ipp/print?contimeout=1"  # nobody listens there: a printer that is switched off
 DAY = 24 * 3600
 
 
