@@ -64,6 +64,7 @@ class Judged:
     machine: str
     control: str
     so_far: Verdict
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ class _Answer:
             case Outcome() as outcome:
                 self.outcomes.append(outcome)
                 verdicts: Mapping[str, Verdict] = {"passed": "kept", "failed": "broken", "not-tested": "not-tested"}
-                self.tell(Judged(self.job.machine, outcome.control, verdicts[outcome.result]))
+                self.tell(Judged(self.job.machine, outcome.control, verdicts[outcome.result], outcome.seconds))
 
     def evidence(self, chosen: Sequence[str], today: date) -> MachineEvidence:
         """The verdicts on all chosen controls."""
@@ -215,7 +216,9 @@ class _Answer:
         if self.lost and not any(outcome.result == "failed" for outcome in outcomes):
             outcomes, missing = [], self.lost
         elif not self.done and not self.lost:
-            missing = f"the run on this machine ended early, or took more than {MACHINE_SECONDS // 60} minutes"
+            missing = (
+                f"the run on this machine ended early (or took {MACHINE_SECONDS // 60} minutes); its log says more"
+            )
             outcomes = [outcome for outcome in outcomes if outcome.result == "failed"]
         return judge(expected, outcomes, at=at, today=today, missing=missing)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import pytest
 from testinfra.host import Host
@@ -53,16 +55,19 @@ def _run(job: Job, host: Host, words: Filter, report: Callable[[Report], None]) 
     plugin = CompliancePlugin(job, host, words, report)
     code: int | None = None
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    job.log.unlink(missing_ok=True)
-    log = os.fdopen(os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
-    with log, redirect_stdout(log), redirect_stderr(log):
+    # A name of its own while it is written: another run may be at work on the same machine. Only its owner can read it.
+    handle, name = tempfile.mkstemp(dir=job.log.parent, prefix=f".{job.log.name}.")
+    with os.fdopen(handle, "w") as log, redirect_stdout(log), redirect_stderr(log):
         try:
             code = pytest.main(_options(job), plugins=[plugin]) if job.files else pytest.ExitCode.OK
         except Exception:
             traceback.print_exc()
     if not plugin.crashed and code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        job.log.unlink()
-    # A module that cannot be collected gives INTERRUPTED or nothing to run; its controls have no outcome then.
+        Path(name).unlink()
+        job.log.unlink(missing_ok=True)
+    else:
+        Path(name).replace(job.log)
+    # A module that cannot be collected ends in another code and has no outcomes; the others have been tested.
     return code is not None and code not in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 
 

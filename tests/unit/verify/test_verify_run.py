@@ -9,11 +9,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from readingroom.errors import ReadingRoomError, Refused
-from readingroom.verify import Finished, Judged, Started
+from readingroom.verify import Finished, Judged, Started, run
 
 
 @pytest.fixture
@@ -251,8 +252,6 @@ run(site, start=lambda _site, _machine: ["/bin/sh"])
 
 
 def test_a_site_that_is_not_compiled_says_what_to_type(site):
-    from readingroom.verify import run
-
     with pytest.raises(ReadingRoomError, match="readingroom compile springfield"):
         run(site)
 
@@ -293,3 +292,11 @@ def test_evidence_is_what_the_issue_asks_for(verdict, site):
     assert machine["class"] == "public"
     assert machine["os"]
     assert {"verdict", "statement", "observed", "at"} <= set(machine["controls"]["print.jobs"])
+
+
+def test_two_runs_on_one_machine_do_not_get_into_each_others_way(site, promise):
+    site.tests("@control('a.one')\ndef test_it(host, promise): host.run('sleep 0.5')")
+    site.verify({"a.one": promise()})
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: run(site, start=lambda *_: site.shell), range(3)))
+    assert [evidence.counts for evidence in found] == [{"kept": 1}] * 3
