@@ -161,24 +161,27 @@ _SSH_KEYS = {
 }
 
 
+# A Unix socket's path has at most 107 bytes; ssh adds a digest of 40 and, while it connects, 17 more.
+_LONGEST_SOCKET_FOLDER = 107 - len("/readingroom-") - 40 - 17
+
+
 def _write_ssh_config(path: Path, machines: Iterable[Machine]) -> None:
     """One ssh configuration for Ansible, pyinfra and testinfra: the inventory's words first, then the person's own."""
-    control = Path("~/.ssh").expanduser()
+    own = Path("~/.ssh").expanduser()
+    sockets = os.environ.get("XDG_RUNTIME_DIR") or str(own)
     lines = ["# Made from the inventory by Reading Room; change the inventory, not this file."]
     for machine in machines:
         lines += ["", f"Host {machine.name}"]
         lines += [f"  {word} {machine.hostvars[key]}" for key, word in _SSH_KEYS.items() if machine.hostvars.get(key)]
+    lines += ["", "Host *"]
+    if len(sockets) <= _LONGEST_SOCKET_FOLDER:
+        lines += ["  ControlMaster auto", "  ControlPersist 60", f"  ControlPath {sockets}/readingroom-%C"]
     lines += [
-        "",
-        "Host *",
-        "  ControlMaster auto",
-        "  ControlPersist 60",
-        f"  ControlPath {control}/readingroom-%C",
         "  ServerAliveInterval 5",
         "  ServerAliveCountMax 3",
         "  ConnectTimeout 10",
         "  BatchMode yes",
-        f"  Include {control}/config",
+        f"  Include {own}/config",
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
