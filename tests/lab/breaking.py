@@ -1,9 +1,10 @@
 """Plays break scenarios on live machines: which together, in what order, and what may be concluded.
 
-A round plays one scenario of each role at a time on a machine, so that a verification proves several. Machines pair
-them differently: were a scenario to break a second promise, it would do so in two different companies, and cannot hide
-behind the scenario that is expected to break it. Each machine is mended by another engine, in turns, so a scenario
-that is played on two machines is mended by both engines. Whatever does not come out as expected is played again alone.
+A verification is the costly part, so several scenarios are played at once, each of another promise. Were one to break a
+second promise, it would be seen unless that promise is the target of another in its company; so the companies of a
+scenario on its two machines differ as far as they can. The thorough schedule leaves nothing open: every scenario is
+played twice, in companies that have nothing else in common. What does not come out as expected is played again in
+smaller companies, down to alone. Both engines mend, in turns.
 
 Must not know what a scenario does.
 """
@@ -11,58 +12,91 @@ Must not know what a scenario does.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
 
 from readingroom import verify
-from readingroom.apply import Engine, harden
+from readingroom.apply import ApplyResult, Engine, harden
 from readingroom.controls.checks import Scenario
 from readingroom.fleet import Site
 from readingroom.lab import Lab
 
-ENGINES: tuple[Engine, Engine] = ("ansible", "pyinfra")
+LARGEST, LARGEST_THOROUGH = 6, 4
 Company = tuple[Scenario, ...]
+Schedule = list[dict[str, Company]]
+Wrong = dict[str, str]
 
 
-@dataclass
+def schedule(by_machine: Mapping[str, Sequence[Scenario]], largest: int = LARGEST, thorough: bool = False) -> Schedule:
+    """Who is played where, round by round; no two of a company break the same promise.
+
+    >>> from readingroom.errors import Place
+    >>> some = [Scenario(name, "", (), (), "role", Place("")) for name in ("a", "b", "c", "d")]
+    >>> for one in schedule({"m": some, "n": some}, largest=2):
+    ...     print({machine: "".join(scenario.control for scenario in company) for machine, company in one.items()})
+    {'m': 'ab', 'n': 'ac'}
+    {'m': 'cd', 'n': 'bd'}
+    """
+    machines = Counter(id(one) for scenarios in by_machine.values() for one in scenarios)
+    # What can be played on one machine only is played there twice, when nothing may stay open.
+    waiting = {
+        machine: [one for one in scenarios for _ in range(2 if thorough and machines[id(one)] == 1 else 1)]
+        for machine, scenarios in by_machine.items()
+    }
+    met: dict[int, set[str]] = {key: set() for key in machines}
+    rounds: Schedule = []
+    while any(waiting.values()):
+        rounds.append({name: _company(left, met, largest, thorough) for name, left in waiting.items() if left})
+    return rounds
+
+
+def _company(waiting: list[Scenario], met: dict[int, set[str]], largest: int, thorough: bool) -> Company:
+    """Take as many as go together out of `waiting`, those of the most crowded promises first."""
+    crowd = Counter(one.control for one in waiting)
+    company: list[Scenario] = []
+    for strangers_only in (True,) if thorough else (True, False):
+        for one in sorted(waiting, key=lambda one: -crowd[one.control]):
+            fits = all(
+                one.control != other.control
+                and not (strangers_only and (one.control in met[id(other)] or other.control in met[id(one)]))
+                for other in company
+            )
+            if fits and len(company) < largest:
+                company.append(one)
+                waiting.remove(one)
+    for one in company:
+        met[id(one)] |= {other.control for other in company} - {one.control}
+    return tuple(company)
+
+
+def left_open(rounds: Schedule) -> int:
+    """How many pairs of a scenario and another promise no play can tell apart, because both were always broken."""
+    hidden: dict[int, set[str]] = {}
+    for companies in rounds:
+        for company in companies.values():
+            for one in company:
+                others = {other.control for other in company} - {one.control}
+                hidden[id(one)] = hidden.get(id(one), others) & others
+    return sum(map(len, hidden.values()))
+
+
+def engine_for(number: int, place: int) -> Engine:
+    """Ansible mends one machine in every second round, as it takes ten times as long; pyinfra does the rest."""
+    return "ansible" if number % 4 == 2 * place else "pyinfra"
+
+
+@dataclass(frozen=True)
 class Played:
     """How one scenario went on one machine; `wrong` is empty when it broke its promise, only that, and was mended."""
 
     scenario: Scenario
     machine: str
-    company: tuple[str, ...]
+    company: int
     engine: Engine
     wrong: str = ""
-
-
-def rounds(by_machine: Mapping[str, Sequence[Scenario]]) -> Iterator[dict[str, Company]]:
-    """Who is played where, round by round: at most one scenario of a role, and other companies on other machines.
-
-    >>> from readingroom.errors import Place
-    >>> def of(role, *names): return [Scenario(name, "", (), (), role, Place("")) for name in names]
-    >>> some = of("a", "a1", "a2", "a3") + of("b", "b1", "b2", "b3")
-    >>> for one in rounds({"m": some, "n": some}):
-    ...     print({machine: [scenario.control for scenario in company] for machine, company in one.items()})
-    {'m': ['a1', 'b1'], 'n': ['a1', 'b3']}
-    {'m': ['a2', 'b2'], 'n': ['a2', 'b1']}
-    {'m': ['a3', 'b3'], 'n': ['a3', 'b2']}
-    """
-    plans = {}
-    for place, (machine, scenarios) in enumerate(by_machine.items()):
-        roles: dict[str, list[Scenario]] = {}
-        for scenario in scenarios:
-            roles.setdefault(scenario.role, []).append(scenario)
-        length = max(map(len, roles.values()), default=0)
-        columns = []
-        for shift, column in enumerate(roles.values()):
-            padded = [*column, *[None] * (length - len(column))]
-            turn = 2 * place * shift % length
-            columns.append(padded[turn:] + padded[:turn])
-        plans[machine] = [tuple(filter(None, row)) for row in zip(*columns, strict=True)]
-    for row in zip_longest(*plans.values(), fillvalue=()):
-        yield {machine: company for machine, company in zip(plans, row, strict=True) if company}
 
 
 @dataclass
@@ -73,6 +107,7 @@ class Bench:
     site: Site
     baseline: verify.Evidence
     played: list[Played] = field(default_factory=list)
+    rounds: Schedule = field(default_factory=list)
     spent: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -83,93 +118,97 @@ class Bench:
         _must_work(harden(site, engine="ansible"))
         return cls(lab, site, verify.run(site))
 
-    def play_all(self, by_machine: Mapping[str, Sequence[Scenario]]) -> None:
+    def play_all(self, by_machine: Mapping[str, Sequence[Scenario]], thorough: bool) -> None:
         """Play every scenario on every machine it is listed for."""
-        for number, companies in enumerate(rounds(by_machine)):
-            engines = {machine.name: ENGINES[(number + place) % 2] for place, machine in enumerate(self.site.machines)}
+        self.rounds = schedule(by_machine, LARGEST_THOROUGH if thorough else LARGEST, thorough)
+        for number, companies in enumerate(self.rounds):
+            engines = {machine.name: engine_for(number, place) for place, machine in enumerate(self.site.machines)}
             results = self.play(companies, engines)
             for machine, wrong in results.items():
-                company = companies[machine]
-                if wrong and len(company) > 1:
-                    for scenario in company:
-                        alone = self.play({machine: (scenario,)}, engines)[machine]
-                        self._note((scenario,), machine, engines[machine], alone)
-                else:
-                    self._note(company, machine, engines[machine], wrong)
+                self._settle(machine, companies[machine], wrong, engines[machine])
 
-    def play(self, companies: Mapping[str, Company], engines: Mapping[str, Engine]) -> dict[str, str]:
-        """Break, verify everything, mend, verify what was broken; by machine what was wrong, or an empty text."""
+    def play(self, companies: Mapping[str, Company], engines: Mapping[str, Engine]) -> dict[str, Wrong]:
+        """Break, verify everything, mend, verify what was broken; by machine, what was wrong with which promise."""
         with ThreadPoolExecutor() as pool:
-            wrong = dict(zip(companies, self._timed("break", pool.map, self._break, *_pairs(companies)), strict=True))
-            broken = self._timed("verify", verify.run, self.site, machines=list(companies))
-            for machine, company in companies.items():
-                wrong[machine] = wrong[machine] or self._difference(machine, company, broken)
-            self._timed("mend", pool.map, lambda pair: self._mend(*pair, engines[pair[0]]), companies.items())
+            with self._timed("breaking"):
+                failed = dict(zip(companies, pool.map(self._break, companies, companies.values()), strict=True))
+            with self._timed("verifying"):
+                broken = verify.run(self.site, machines=list(companies))
+            wrong = {name: self._difference(name, company, broken) for name, company in companies.items()}
+            with self._timed("mending"):
+                list(pool.map(lambda name: harden(self.site, engine=engines[name], machines=[name]), companies))
         controls = sorted({scenario.control for company in companies.values() for scenario in company})
-        mended = self._timed("verify again", verify.run, self.site, machines=list(companies), controls=controls)
+        with self._timed("verifying again"):
+            mended = verify.run(self.site, machines=list(companies), controls=controls)
         for machine in companies:
+            wrong[machine] |= failed[machine]
             left = self._difference(machine, (), mended)
             if left:
-                wrong[machine] = f"{wrong[machine]}; {engines[machine]} did not mend it: {left}".lstrip("; ")
+                wrong[machine] |= {name: f"not mended by {engines[machine]}: {why}" for name, why in left.items()}
                 self._renew(machine)
         return wrong
 
-    def _break(self, machine: str, company: Company) -> str:
+    def _settle(self, machine: str, company: Company, wrong: Wrong, engine: Engine) -> None:
+        """Note what is clear, and play the rest again in smaller companies."""
+        if not wrong or len(company) == 1:
+            words = "; ".join(f"{control} {why}" for control, why in wrong.items())
+            self.played += [Played(one, machine, len(company), engine, words) for one in company]
+            return
+        own = [one for one in company if one.control in wrong]
+        others = [one for one in company if one.control not in wrong]
+        again = [(one,) for one in own]
+        if wrong.keys() - {one.control for one in own}:
+            again += [tuple(half) for half in (others[::2], others[1::2]) if half]
+        else:
+            self._settle(machine, tuple(others), {}, engine)
+        for smaller in again:
+            self._settle(machine, smaller, self.play({machine: smaller}, {machine: engine})[machine], engine)
+
+    def _break(self, machine: str, company: Company) -> Wrong:
+        failed = {}
         for scenario in company:
             for line in scenario.run:
                 done = self.lab.exec(machine, ["/bin/sh", "-c", line], check=False, timeout=60)
                 if done.returncode:
-                    return f"{scenario.place.short}: `{line}` failed ({done.returncode}): {done.stderr.strip()[-200:]}"
-        return ""
+                    said = done.stderr.strip()[-200:]
+                    failed[scenario.control] = f"could not be broken: `{line}` ended with {done.returncode}: {said}"
+        return failed
 
-    def _difference(self, machine: str, company: Company, evidence: verify.Evidence) -> str:
-        """What is not as it should be: the company's promises broken, all others as in the baseline."""
+    def _difference(self, machine: str, company: Company, evidence: verify.Evidence) -> Wrong:
+        """What is not as it should be: the company's promises broken, all others as they were."""
         expected = {scenario.control for scenario in company}
         before = self.baseline.machines[machine].controls
-        said = []
+        wrong = {}
         for control, found in evidence.machines[machine].controls.items():
             wanted = "broken" if control in expected else before[control].verdict
             if found.verdict != wanted:
-                why = found.reason or found.observed
-                said.append(f"{control} is {found.verdict}, not {wanted} ({why})")
-        return "; ".join(said)
-
-    def _mend(self, machine: str, company: Company, engine: Engine) -> None:
-        roles = sorted({scenario.role for scenario in company})
-        harden(self.site, engine=engine, roles=roles, machines=[machine])
+                wrong[control] = f"is {found.verdict}, not {wanted} ({found.reason or found.observed})"
+        return wrong
 
     def _renew(self, machine: str) -> None:
         self.lab.reset(machine)
         _must_work(harden(self.site, engine="ansible", machines=[machine]))
 
-    def _note(self, company: Company, machine: str, engine: Engine, wrong: str) -> None:
-        for scenario in company:
-            others = tuple(other.control for other in company if other is not scenario)
-            self.played.append(Played(scenario, machine, others, engine, wrong))
-
-    def _timed(self, what: str, call, *args, **options):  # type: ignore[no-untyped-def]
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
         began = time.monotonic()
-        done = call(*args, **options)
-        done = list(done) if isinstance(done, Iterator) else done
+        yield
         self.spent[what] = self.spent.get(what, 0.0) + time.monotonic() - began
-        return done
 
     def table(self) -> list[str]:
-        """One line for each scenario and machine, and where the time went."""
+        """One line for each play, and where the time went."""
         lines = []
         for one in sorted(self.played, key=lambda one: (one.scenario.place, one.machine)):
-            verdict = "broke that alone, mended" if not one.wrong else f"WRONG: {one.wrong}"
-            names = f"{one.scenario.control:<29}{one.machine:<10}{one.engine:<8}"
-            lines.append(f"{names} {verdict}   [{one.scenario.why}]")
+            verdict = f"WRONG: {one.wrong}" if one.wrong else f"that alone broke; mended by {one.engine}"
+            with_ = f"with {one.company - 1} others" if one.company > 1 else "alone"
+            lines.append(f"{one.scenario.control:<28} {one.machine:<9} {with_:<13} {verdict}   [{one.scenario.why}]")
         times = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in self.spent.items())
-        return [*lines, f"{len(self.played)} scenarios played: {times}"]
+        open_ = left_open(self.rounds)
+        said = f"{open_} pairs of a scenario and another promise stay open" if open_ else "nothing stays open"
+        return [*lines, f"{len(self.played)} plays in {len(self.rounds)} rounds: {times}; {said}"]
 
 
-def _pairs(companies: Mapping[str, Company]) -> tuple[Iterable[str], Iterable[Company]]:
-    return companies.keys(), companies.values()
-
-
-def _must_work(result: object) -> None:
-    for name, machine in result.machines.items():  # type: ignore[attr-defined]
+def _must_work(result: ApplyResult) -> None:
+    for name, machine in result.machines.items():
         if machine.status != "ok":
             raise AssertionError(f"{name} could not be hardened: {machine.message}")

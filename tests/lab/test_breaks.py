@@ -1,6 +1,8 @@
 """Every promise can be broken, and is seen to be: break → exactly that promise is red → harden → green again.
 
-All scenarios of `tests/breaks/` are played on live machines of this suite's own lab; `-k` picks some by control.
+The scenarios of `tests/breaks/` are played on live machines of this suite's own lab; `-k` picks some by control.
+READINGROOM_BREAKS=first plays the first scenario of each promise only, `thorough` plays all so that nothing stays open
+(see `breaking.py`), at twice the time.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from readingroom.lab import Lab
 
 pytestmark = pytest.mark.lab
 INSTANCE = os.environ.get("READINGROOM_BREAKS_LAB", "breaks")
-SCENARIOS = break_scenarios(toolkit.root() / "tests" / "breaks")
+DEPTH = os.environ.get("READINGROOM_BREAKS", "all")
+ALL = break_scenarios(toolkit.root() / "tests" / "breaks")
+FIRST = list({scenario.control: scenario for scenario in reversed(ALL)}.values())
+SCENARIOS = FIRST[::-1] if DEPTH == "first" else ALL
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +68,7 @@ def bench(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Bench:
     items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
     chosen = [item.callspec.params["scenario"] for item in items if hasattr(item, "callspec")]
     bench = Bench.ready(lab, site)
-    bench.play_all(_by_machine(site, chosen))
+    bench.play_all(_by_machine(site, chosen), thorough=DEPTH == "thorough")
     if reporter := request.config.pluginmanager.getplugin("terminalreporter"):
         reporter.write_line("")
         for line in bench.table():
