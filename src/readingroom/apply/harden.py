@@ -11,7 +11,6 @@ import contextlib
 import getpass
 import json
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
+from readingroom.apply.child import Child, Lines
 from readingroom.apply.engines import (
     EVENTS_FD,
     SIDE_BY_SIDE,
@@ -202,25 +202,28 @@ class _Run:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(command.stdin.encode())
             process.stdin.close()
-        stop = _Stopper(process)
+        # pyinfra ends its step at hand, which may install a package; Ansible drops its own at once.
+        child = Child(process, patience=300.0 if self.engine == "pyinfra" else 20.0)
         with os.fdopen(reading, "rb", buffering=0) as pipe:
-            lines = _Lines(pipe)
-            while True:
+            lines = Lines(pipe)
+            while not lines.ended:
                 try:
-                    if not self._listen(lines):
+                    if not self._listen(lines) and child.gone():
                         break
                 except KeyboardInterrupt:
                     self.interrupted = True
-                    self.tell(Event("note", detail=stop.next()))
+                    self.tell(Event("note", detail=child.stop()))
         process.wait()
 
-    def _listen(self, lines: _Lines) -> bool:
-        for line in lines.arrived(timeout=5.0):
+    def _listen(self, lines: Lines) -> bool:
+        """Take in what the engine says; False when it was silent for a while."""
+        arrived = lines.arrived(timeout=2.0)
+        for line in arrived:
             with contextlib.suppress(ValueError, TypeError):
                 self.note(Event.from_json(json.loads(line)))
         for lock in self.locks.values():
             lock.heartbeat()
-        return not lines.ended
+        return bool(arrived)
 
     def release_all(self) -> None:
         """Let go of every machine; the mark of an unfinished run stays where something is left to do."""
@@ -233,39 +236,3 @@ class _Run:
         """Everything, in words."""
         results = {name: outcome.result(self.interrupted) for name, outcome in self.outcomes.items()}
         return ApplyResult(self.engine, self.check, results, self.interrupted)
-
-
-class _Stopper:
-    """What each further Ctrl-C does to the child: ask it to stop, then end it."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._asked = False
-
-    def next(self) -> str:
-        """Send the next signal to the child's process group; what to tell the person."""
-        number = signal.SIGKILL if self._asked else signal.SIGINT
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
-        if self._asked:
-            return "Ended at once."
-        self._asked = True
-        return "Stopping after the step at hand. Press Ctrl-C again to end at once."
-
-
-class _Lines:
-    """Whole lines from a pipe."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe, self._rest, self.ended = pipe, b"", False
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(pipe, selectors.EVENT_READ)
-
-    def arrived(self, timeout: float) -> list[bytes]:
-        """The lines that have arrived, waiting at most `timeout` seconds for some."""
-        if not self._selector.select(timeout):
-            return []
-        chunk = self._pipe.read(65536)
-        self.ended = not chunk
-        *lines, self._rest = (self._rest + (chunk or b"")).split(b"\n")
-        return lines
