@@ -289,7 +289,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run once; 0 when everything that was due is gone."""
     parser = argparse.ArgumentParser(description="Delete print jobs that are older than the policy allows.")
     parser.add_argument("--leftovers", action="store_true", help="only what is left of jobs that are gone")
-    only_leftovers = parser.parse_args(arguments).leftovers
+    if parser.parse_args(arguments).leftovers:  # a legal hold stops the unit that asks for this
+        forget_leftovers_until_quiet(SPOOL, CACHE)
+        return 0
     try:
         settings = Settings(**json.loads(SETTINGS.read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -297,9 +299,6 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     if settings.hold:
         print("legal hold: nothing is deleted")
-        return 0
-    if only_leftovers:
-        forget_leftovers_until_quiet(SPOOL, CACHE)
         return 0
     with LOCK.open("w") as lock:
         try:
