@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,25 +45,25 @@ class Reckoning:
         return asdict(self)
 
 
-def reckon(before: Reckoning | None, seen: Reading, vouched: bool) -> Reckoning:
-    """The time to judge ages by.
+def reckon(before: Reckoning | None, seen: Reading, vouched: Callable[[], bool]) -> Reckoning:
+    """The time to judge ages by; the time service is only asked when the clock has leapt.
 
     >>> last = Reckoning(now=1000.0, uptime=50.0, boot="a")
-    >>> reckon(last, Reading(wall=4600.0, uptime=3650.0, boot="a"), False).now     # an hour passed on both
+    >>> reckon(last, Reading(wall=4600.0, uptime=3650.0, boot="a"), lambda: False).now     # an hour passed on both
     4600.0
-    >>> reckon(last, Reading(wall=900000.0, uptime=3650.0, boot="a"), False).now   # a leap nobody vouches for
+    >>> reckon(last, Reading(wall=900000.0, uptime=3650.0, boot="a"), lambda: False).now   # a leap nobody vouches for
     4600.0
-    >>> reckon(last, Reading(wall=900000.0, uptime=3650.0, boot="a"), True).now
+    >>> reckon(last, Reading(wall=900000.0, uptime=3650.0, boot="a"), lambda: True).now
     900000.0
-    >>> reckon(last, Reading(wall=90.0, uptime=20.0, boot="b"), False).now         # a dead battery after a boot
+    >>> reckon(last, Reading(wall=90.0, uptime=20.0, boot="b"), lambda: False).now         # a dead battery after a boot
     1020.0
     """
     same_boot = before is not None and before.boot == seen.boot
-    if before is None or vouched:
+    if before is None:
         return Reckoning(seen.wall, seen.uptime, seen.boot)
     expected = before.now + (seen.uptime - before.uptime if same_boot else seen.uptime)
     leap = seen.wall - expected
-    if abs(leap) <= TOLERANCE or (leap > 0 and not same_boot):
+    if abs(leap) <= TOLERANCE or (leap > 0 and not same_boot) or vouched():
         return Reckoning(seen.wall, seen.uptime, seen.boot)
     doubted = before.doubted_since if same_boot and before.doubted_since is not None else seen.uptime
     if seen.uptime - doubted >= PATIENCE:
