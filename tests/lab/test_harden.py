@@ -108,7 +108,7 @@ def test_4_a_second_run_has_nothing_to_change(home: Path) -> None:
     done = readingroom(home, "harden", "elm", "--engine", "pyinfra")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in MACHINES:
-        assert f"{name}: nothing to change" in done.stdout
+        assert f"{name}: Nothing to change" in done.stdout
 
 
 def test_5_a_broken_promise_is_exit_code_1(home: Path, lab: Lab, tmp_path: Path) -> None:

@@ -49,11 +49,8 @@ def plan(
     names = _limited(ready, limit)
     with applying(out, "Looking at what would change") as on_event:
         result = apply.harden(ready, engine=engine.value, roles=role, machines=names, check=True, on_event=on_event)
-    for name, machine in result.machines.items():
-        count = len(machine.changes)
-        out.say(f"{name}: {f'{count} changes' if count != 1 else '1 change'}", style="bold")
-        _print_changes(machine.changes)
-    raise typer.Exit(_applied(result))
+    code = _applied(result, with_changes=True)
+    raise typer.Exit(code)
 
 
 def harden(
@@ -72,9 +69,6 @@ def harden(
     before = _verified(ready, names, "Verifying before")
     with applying(out, f"Applying with {engine.value}") as on_event:
         result = apply.harden(ready, engine=engine.value, roles=role, machines=names, check=False, on_event=on_event)
-    for name, machine in result.machines.items():
-        if machine.status == "ok":
-            out.say(f"{name}: {len(machine.changes)} changes" if machine.changes else f"{name}: nothing to change")
     code = _applied(result)
     if result.interrupted:
         raise typer.Exit(code)
@@ -165,10 +159,15 @@ def _print_changes(changes: Sequence[Change]) -> None:
                 out.say(f"      {line}", style=style)
 
 
-def _applied(result: ApplyResult) -> int:
+def _applied(result: ApplyResult, *, with_changes: bool = False) -> int:
+    """Say how each machine fared; gives the exit code."""
     for name, machine in result.machines.items():
-        if machine.message:
+        if machine.status == "ok":
+            out.say(f"{name}: {machine.message}", style="bold")
+        else:
             out.error(f"{name}: {machine.message}")
+        if with_changes:
+            _print_changes(machine.changes)
     statuses = {machine.status for machine in result.machines.values()}
     if "unreachable" in statuses:
         return UNREACHABLE

@@ -17,7 +17,9 @@ from .output import Output
 def applying(out: Output, title: str) -> Iterator[Callable[[ApplyEvent], None]]:
     """Show a run of an engine; yields what takes its events."""
     columns = (SpinnerColumn(), TextColumn("{task.fields[machine]}", style="bold"), TextColumn("{task.description}"))
-    progress = Progress(*columns, TimeElapsedColumn(), console=out.console, transient=True)
+    progress = Progress(
+        *columns, TimeElapsedColumn(), console=out.console, transient=True, disable=not out.console.is_terminal
+    )
     rows: dict[str, TaskID] = {}
     roles: dict[str, str] = {}
 
@@ -44,7 +46,7 @@ def applying(out: Output, title: str) -> Iterator[Callable[[ApplyEvent], None]]:
 def verifying(out: Output, title: str) -> Iterator[Callable[[VerifyEvent], None]]:
     """Show a verification; yields what takes its events."""
     columns = (TextColumn("{task.description}", style="bold"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=out.console, transient=True)
+    progress = Progress(*columns, console=out.console, transient=True, disable=not out.console.is_terminal)
     rows: dict[str, TaskID] = {}
     seen: set[tuple[str, str]] = set()
 
