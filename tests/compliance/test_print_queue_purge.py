@@ -371,7 +371,7 @@ def test_a_job_that_fails_does_what_is_promised(host: Host, promise: Promise) ->
             return
         stops = promise.value == "stop"
         paused = lambda: "disabled" in host.run(f"lpstat -p {broken}").stdout  # noqa: E731
-        held = lambda: "held" in host.run(f"lpstat -o {broken} -l").stdout  # noqa: E731
+        held = lambda: "resources-are-not-ready" in host.run(f"lpstat -l -o {broken}").stdout  # noqa: E731
         probe.wait_until(paused if stops else held, "a job that failed was not treated as promised", within=20)
         assert listed(host, broken) == [job.id], "a job that failed was dropped"
     promise.observed("a job to a printer that is switched off waited")

@@ -298,7 +298,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{SETTINGS}: cannot be used ({type(error).__name__}); harden this machine again", file=sys.stderr)
         return 1
     if settings.hold:
-        print("legal hold: nothing is deleted")
         return 0
     with LOCK.open("w") as lock:
         try:
