@@ -2,8 +2,8 @@
 
 Deleting goes by age, and age by the clock. A clock that leaps ahead would make fresh records look old, one that falls
 back would keep old ones for ever. So each run remembers when it ran, by the clock and by the time since boot (which
-nobody can set), and a leap within one boot is believed only when a time service vouches for the clock, or when it
-has stood for a day. Until then the purge goes on by its own reckoning: last run + time since then.
+nobody can set), and a leap within one boot is believed only when a time service vouches for the clock, or when the
+machine has been on with it for a day. Until then the purge goes on by its own reckoning: last run + time since then.
 
 After a boot there is nothing to measure a leap ahead with (a machine may have been off for the summer), so the clock
 is believed, unless it shows a time before the last run.
@@ -33,12 +33,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Reckoning:
-    """What a run took for the time, and since when (uptime) the wall clock has been doubted; kept for the next run."""
+    """What a run took for the time, kept for the next one; `doubted` is for how long the clock was on and not believed."""
 
     now: float
     uptime: float
     boot: str
-    doubted_since: float | None = None
+    doubted: float | None = None
 
     def stored(self) -> dict[str, Any]:
         """As plain data."""
@@ -56,19 +56,20 @@ def reckon(before: Reckoning | None, seen: Reading, vouched: Callable[[], bool])
     >>> reckon(last, Reading(wall=900000.0, uptime=3650.0, boot="a"), lambda: True).now
     900000.0
     >>> reckon(last, Reading(wall=90.0, uptime=20.0, boot="b"), lambda: False).now         # a dead battery after a boot
-    1020.0
+    1000.0
     """
-    same_boot = before is not None and before.boot == seen.boot
+    believed = Reckoning(seen.wall, seen.uptime, seen.boot)
     if before is None:
-        return Reckoning(seen.wall, seen.uptime, seen.boot)
-    expected = before.now + (seen.uptime - before.uptime if same_boot else seen.uptime)
+        return believed
+    same_boot = before.boot == seen.boot
+    # Across a boot the time since boot tells nothing (a container's counts from its host's boot).
+    elapsed = max(0.0, seen.uptime - before.uptime) if same_boot else 0.0
+    expected = before.now + elapsed
     leap = seen.wall - expected
     if abs(leap) <= TOLERANCE or (leap > 0 and not same_boot) or vouched():
-        return Reckoning(seen.wall, seen.uptime, seen.boot)
-    doubted = before.doubted_since if same_boot and before.doubted_since is not None else seen.uptime
-    if seen.uptime - doubted >= PATIENCE:
-        return Reckoning(seen.wall, seen.uptime, seen.boot)
-    return Reckoning(expected, seen.uptime, seen.boot, doubted)
+        return believed
+    doubted = 0.0 if before.doubted is None else before.doubted + elapsed
+    return believed if doubted >= PATIENCE else Reckoning(expected, seen.uptime, seen.boot, doubted)
 
 
 def read_clocks() -> Reading:

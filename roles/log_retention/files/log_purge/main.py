@@ -46,7 +46,7 @@ def run(settings: Settings, store: Store) -> int:
     """All kinds of records, by the time that can be trusted."""
     reckoning = reckon(store.reckoning, read_clocks(), time_service_vouches)
     now = reckoning.now
-    if reckoning.doubted_since is not None:
+    if reckoning.doubted is not None:
         print("the clock has jumped and no time service confirms it: ages are reckoned without it")
     kinds: dict[str, Callable[[], Counter[str]]] = {
         "logs": lambda: logs.purge(settings, now, store),
