@@ -71,7 +71,9 @@ def run(host: Host, script: str) -> str:
 
 def run_as(host: Host, login: str, script: str) -> tuple[int, str, str]:
     """Run a shell script as another account, without a login session: exit code, output, errors."""
-    done = host.run(f"runuser -u {shlex.quote(login)} -- /bin/sh -c {shlex.quote(script)}")
+    # over standard input: the journal keeps runuser's command line, and a canary in it would look like a leak
+    as_login = f"""runuser -u {shlex.quote(login)} -- /bin/sh -c 'eval "$(cat)"'"""
+    done = host.run(f"printf %s {shlex.quote(script)} | {as_login}")
     return done.rc, done.stdout, done.stderr
 
 
