@@ -55,7 +55,8 @@ def _handlers(role: Role) -> None:
 def _restart_journald(role: Role) -> None:
     """With its flag gone, journald starts in memory, and the flush moves all that is in memory to where it is to be kept."""
     role.script(
-        "Restart systemd-journald.service", "rm -f /run/systemd/journal/flushed; systemctl restart systemd-journald.service"
+        "Restart systemd-journald.service",
+        "rm -f /run/systemd/journal/flushed; systemctl restart systemd-journald.service",
     )
     role.script("Let the journal move to where it is to be kept", "journalctl --flush")
 
