@@ -69,10 +69,8 @@ def bench(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Bench:
     chosen = [item.callspec.params["scenario"] for item in items if hasattr(item, "callspec")]
     bench = Bench.ready(lab, site)
     bench.play_all(_by_machine(site, chosen), thorough=DEPTH == "thorough")
-    if reporter := request.config.pluginmanager.getplugin("terminalreporter"):
-        reporter.write_line("")
-        for line in bench.table():
-            reporter.write_line(line)
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print("", *bench.table(), sep="\n")
     return bench
 
 
