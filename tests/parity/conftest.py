@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -39,15 +40,19 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The lab's site, compiled into a folder of this suite's own."""
-    root = toolkit.root()
-    site = dataclasses.replace(
-        load_site("lab", root), build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config
-    )
+    """The lab's site, compiled into a folder of this suite's own.
+
+    The roles are copied: an editor that saves a file between two runs would look like an engine that is not idempotent.
+    """
+    root, copy = toolkit.root(), tmp_path_factory.mktemp("checkout")
+    for name in ("roles", "playbooks"):
+        shutil.copytree(root / name, copy / name)
+    shutil.copy(root / "ansible.cfg", copy)
+    site = dataclasses.replace(load_site("lab", root), build=copy / "build", ssh_config=lab.ssh_config)
     catalogue = controls.load(root, linked=False)  # whether every promise has its check is not this suite's matter
     machines = {machine.name: machine.machine_class for machine in site.machines}
     compile_site("lab", policy.load(site.policy, catalogue, root=root, machines=machines), catalogue, site.build)
-    return site
+    return dataclasses.replace(site, root=copy)
 
 
 @pytest.fixture

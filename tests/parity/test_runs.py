@@ -27,7 +27,7 @@ from readingroom import toolkit
 from readingroom.apply import harden
 from readingroom.fleet import load_site
 
-site = dataclasses.replace(load_site("lab", toolkit.root()), build=Path(sys.argv[2]))
+site = dataclasses.replace(load_site("lab", toolkit.root()), root=Path(sys.argv[2]), build=Path(sys.argv[2], "build"))
 result = harden(site, engine=sys.argv[1], machines=["public-1"], on_event=lambda e: print(e.kind, flush=True))
 print(result.machines["public-1"].message, flush=True)
 print("interrupted" if result.interrupted else "went through", result.machines["public-1"].status, flush=True)
@@ -36,7 +36,7 @@ print("interrupted" if result.interrupted else "went through", result.machines["
 
 def _start_and_wait_for_a_change(site: Site, engine: Engine) -> subprocess.Popen[str]:
     child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, engine, str(site.build)],
+        [sys.executable, "-c", _CHILD, engine, str(site.root)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert child.stdout
