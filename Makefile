@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 CHOSEN := $(SITE) --engine $(ENGINE) $(if $(LIMIT),--limit $(LIMIT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check plan harden verify lab-up lab-down shell generate lint types unit docs lab-tests molecule test bench format lock
+.PHONY: help setup check plan harden verify lab-up lab-down shell generate lint types tests unit docs lab-tests breaks molecule test bench format lock
 
 help: ## Explain these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,7 +61,7 @@ lint: $(VENV)/.done ## Style of Python, YAML and Ansible; layers; generated file
 types: $(VENV)/.done ## Types of all Python
 	@$(BIN)/mypy
 
-tests: $(VENV)/.done
+tests: $(VENV)/.done ## All tests in one run
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
 
 unit: $(VENV)/.done ## The tests that need no machine
@@ -72,6 +72,9 @@ docs: $(VENV)/.done ## The docs say what is so
 
 lab-tests: $(VENV)/.done ## The tests on lab machines
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m lab
+
+breaks: $(VENV)/.done ## Every way we know to break a promise, one by one, on lab machines
+	@READINGROOM_BREAKS=all $(BIN)/pytest tests/lab/test_breaks.py
 
 molecule: $(VENV)/.done ## The Molecule scenario over the lab
 	@tools/run --with "$(CURDIR)/$(BIN)/molecule" test

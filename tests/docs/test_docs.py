@@ -15,7 +15,9 @@ from readingroom.cli import app
 from readingroom.cli.generate import stale_files
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("roles/*/*.md"), *ROOT.glob("tests/**/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("roles/*/*.md"), *ROOT.glob("tests/**/*.md")]
+)
 COMMANDS = typer.main.get_command(app)
 
 
@@ -46,7 +48,9 @@ def test_commands_in_the_docs_exist(page: Path) -> None:
 
 
 def test_paths_in_the_architecture_exist() -> None:
-    for path in re.findall(r"`((?:src|tests|policies|playbooks|inventories|roles)/[^`]*)`", (ROOT / "ARCHITECTURE.md").read_text()):
+    for path in re.findall(
+        r"`((?:src|tests|policies|playbooks|inventories|roles)/[^`]*)`", (ROOT / "ARCHITECTURE.md").read_text()
+    ):
         pattern = re.sub(r"<[^>]+>", "*", path)
         assert list(ROOT.glob(pattern)), path
 

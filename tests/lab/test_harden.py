@@ -78,13 +78,6 @@ def verdicts(home: Path) -> dict[tuple[str, str], str]:
     }
 
 
-def test_1_as_found_most_promises_are_broken(home: Path) -> None:
-    done = readingroom(home, "verify", "elm")
-    assert done.returncode == 1, done.stderr
-    found = list(verdicts(home).values())
-    assert found.count("broken") > len(found) / 2
-
-
 # CUPS rewrites its own record of the queues whenever it likes.
 LOOK = [
     "sh",
@@ -93,7 +86,7 @@ LOOK = [
 ]
 
 
-def test_2_plan_changes_nothing(home: Path, lab: Lab) -> None:
+def test_1_plan_changes_nothing(home: Path, lab: Lab) -> None:
     before = [lab.exec(name, LOOK, check=False).stdout for name in MACHINES]
     done = readingroom(home, "plan", "elm")
     assert done.returncode == 0, done.stderr
@@ -101,32 +94,31 @@ def test_2_plan_changes_nothing(home: Path, lab: Lab) -> None:
     assert before == [lab.exec(name, LOOK, check=False).stdout for name in MACHINES]
 
 
-def test_3_harden_goes_from_red_to_green_and_says_so(home: Path) -> None:
+def test_2_harden_goes_from_red_to_green_and_says_so(home: Path) -> None:
     done = readingroom(home, "harden", "elm")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "BROKEN → kept" in done.stdout
+    assert done.stdout.count("BROKEN → kept") > len(MACHINES) * 15
     assert set(verdicts(home).values()) <= {"kept", "not-applicable", "not-tested"}
     assert list(verdicts(home).values()).count("kept") >= 2 * 20
     jsonschema.validate(evidence(home), verify.schema())
 
 
-def test_4_a_second_run_has_nothing_to_change(home: Path) -> None:
+def test_3_a_second_run_has_nothing_to_change(home: Path) -> None:
     done = readingroom(home, "harden", "elm", "--engine", "pyinfra")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in MACHINES:
         assert f"{name}: Nothing to change" in done.stdout
 
 
-def test_5_a_broken_promise_is_exit_code_1(home: Path, lab: Lab, tmp_path: Path) -> None:
+def test_4_a_broken_promise_is_exit_code_1(home: Path, lab: Lab, tmp_path: Path) -> None:
     lab.exec("public-1", ["systemctl", "disable", "--now", "readingroom-print-purge.timer"])
     junit = tmp_path / "report.xml"
     done = readingroom(home, "verify", "elm", "--control", "print.unclaimed-jobs", "--junit", str(junit))
     assert done.returncode == 1, done.stderr
     assert "<failure" in junit.read_text()
-    assert readingroom(home, "harden", "elm", "--limit", "public-1", "--role", "print_queue_purge").returncode == 0
 
 
-def test_6_a_machine_that_is_off_is_exit_code_3_and_the_others_are_verified(home: Path, lab: Lab) -> None:
+def test_5_a_machine_that_is_off_is_exit_code_3_and_the_others_are_verified(home: Path, lab: Lab) -> None:
     lab.down(["staff-1"])
     done = readingroom(home, "verify", "elm")
     assert done.returncode == 3
@@ -141,14 +133,14 @@ def test_6_a_machine_that_is_off_is_exit_code_3_and_the_others_are_verified(home
     lab.up(["staff-1"])
 
 
-def test_7_no_name_of_a_person_stands_in_what_is_written(home: Path) -> None:
+def test_6_no_name_of_a_person_stands_in_what_is_written(home: Path) -> None:
     text = json.dumps([one.get("observed", "") for machine in evidence(home)["machines"].values()
                        for one in machine["controls"].values()])  # fmt: skip
     for word in ("operator", "circdesk", "ben", "patron@", "/home/", "10.77."):
         assert word not in text
 
 
-def test_8_an_unknown_machine_is_bad_input(home: Path) -> None:
+def test_7_an_unknown_machine_is_bad_input(home: Path) -> None:
     done = readingroom(home, "harden", "elm", "--limit", "publik-1")
     assert done.returncode == 2
     assert "did you mean public-1?" in done.stderr

@@ -16,7 +16,12 @@ def readingroom(*arguments: str, home: Path = ROOT) -> subprocess.CompletedProce
     script = "import sys; from readingroom.cli import main; sys.argv[0] = 'readingroom'; main()"
     environment = {**os.environ, "READINGROOM_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "120"}
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=ROOT
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=ROOT,
     )
 
 

@@ -57,7 +57,9 @@ def test_a_class_of_the_librarys_own_is_known_by_what_it_is_like(inventory) -> N
     ("text", "said"),
     [
         pytest.param("all: {hosts: {pc1: {}}}", "puts pc1 in no class", id="no class"),
-        pytest.param("all: {children: {public: {hosts: {a: {}}}, staff: {hosts: {a: {}}}}}", "in two classes", id="two"),
+        pytest.param(
+            "all: {children: {public: {hosts: {a: {}}}, staff: {hosts: {a: {}}}}}", "in two classes", id="two"
+        ),
         pytest.param("all: {children: {public: {}}}", "lists no machine", id="no machine"),
         pytest.param("all: [", "Ansible cannot read inventories/elm/hosts.yml", id="not an inventory"),
     ],
