@@ -55,7 +55,7 @@ lint: $(VENV)/.done ## Style of Python, YAML and Ansible; layers; generated file
 	@$(BIN)/ruff check --quiet && $(BIN)/ruff format --quiet --check
 	@$(BIN)/lint-imports --no-logo 2>/dev/null | tail -n 3
 	@$(BIN)/yamllint --strict .
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --quiet
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 	@$(BIN)/readingroom generate --check
 
 types: $(VENV)/.done ## Types of all Python
