@@ -199,7 +199,7 @@ class Bench:
         """One line for each play, and where the time went."""
         lines = []
         for one in sorted(self.played, key=lambda one: (one.scenario.place, one.machine)):
-            verdict = f"WRONG: {one.wrong}" if one.wrong else f"that alone broke; mended by {one.engine}"
+            verdict = f"WRONG: {one.wrong}" if one.wrong else f"broke its promise and no other; mended by {one.engine}"
             with_ = f"with {one.company - 1} others" if one.company > 1 else "alone"
             lines.append(f"{one.scenario.control:<28} {one.machine:<9} {with_:<13} {verdict}   [{one.scenario.why}]")
         times = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in self.spent.items())
