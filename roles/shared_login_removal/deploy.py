@@ -34,6 +34,8 @@ def apply(variables: dict[str, Any]) -> None:
         before = _ask(role, "plan")
         if before["refusals"]:
             raise PyinfraError("\n".join(["Nothing was changed.", *before["refusals"]]))
+        for note in before["notes"]:
+            role.note(note)
         role.values["__shared_login_removal_sshd"] = before["sshd"]
         role.packages()
         role.directories()

@@ -45,13 +45,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class MachineResult:
-    """How one machine fared. `undone` names the roles that were asked for and not finished."""
+    """How one machine fared. `undone` names the roles that were asked for and not finished; `notes` are what a
+    person should look at, and no change."""
 
     status: Status
     changes: tuple[Change, ...] = ()
     message: str = ""
     undone: tuple[str, ...] = ()
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

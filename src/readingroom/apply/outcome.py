@@ -21,6 +21,7 @@ class Outcome:
     def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool) -> None:
         self.site, self.machine, self.roles, self.check = site, machine, roles, check
         self.changes: list[Change] = []
+        self.notes: list[str] = []
         self._announced: dict[tuple[str, str], str] = {}
         self._done = self._begun = False
         self._failure: Event | None = None
@@ -43,6 +44,8 @@ class Outcome:
             self._current = event
         elif event.kind == "changed":
             self._note_change(Change(event.role, event.what, event.detail))
+        elif event.kind == "note":
+            self.notes.append(event.detail)
         elif event.kind in ("failed", "unreachable"):
             self._failure = event
         self._done = self._done or event.kind == "done"
@@ -86,7 +89,9 @@ class Outcome:
             unreachable = self._failure is not None and self._failure.kind == "unreachable"
             status = "unreachable" if unreachable else "failed"
         message = self._words(interrupted) if status != "ok" else self._words_when_ok()
-        return MachineResult(status, tuple(self.changes), message, self.undone, round(self._seconds, 1))
+        return MachineResult(
+            status, tuple(self.changes), message, self.undone, round(self._seconds, 1), tuple(self.notes)
+        )
 
     def _words_when_ok(self) -> str:
         count = len(self.changes)

@@ -31,7 +31,7 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 from readingroom.apply.connector import SHELL, RootShellConnector
 from readingroom.apply.model import Event
 from readingroom.apply.root_shell import CannotConnect, PasswordNeeded, RootShell, ShellLost
-from readingroom.apply.shared import DETAILS, ROLES, UNFINISHED, changed
+from readingroom.apply.shared import DETAILS, NOTES, ROLES, UNFINISHED, changed
 from readingroom.errors import ReadingRoomError
 
 EVENTS_FD = "READINGROOM_EVENTS_FD"
@@ -98,7 +98,14 @@ class MachineRun(BaseStateCallback):
         inventory = Inventory(([self.job.machine], {}))  # type: ignore[no-untyped-call]
         self.host = inventory.get_host(self.job.machine)
         self.host.connector_cls = RootShellConnector
-        self.host.connector_data.update({SHELL: shell, ROLES: self.job.roles_path, UNFINISHED: self.job.unfinished})
+        self.host.connector_data.update(
+            {
+                SHELL: shell,
+                ROLES: self.job.roles_path,
+                UNFINISHED: self.job.unfinished,
+                NOTES: self._note,
+            }
+        )
         self.state = State(inventory, Config(), check_for_changes=self.job.check)  # type: ignore[no-untyped-call]
         self.state.add_callback_handler(self)  # type: ignore[no-untyped-call]
         self.state.set_stage(StateStage.Prepare if self.job.check else StateStage.Execute)
@@ -106,6 +113,9 @@ class MachineRun(BaseStateCallback):
         logging.getLogger("pyinfra").addHandler(_Collector(self._errors))
         self.host.connect(raise_exceptions=True)
         self.state.activate_host(self.host)
+
+    def _note(self, text: str) -> None:
+        self.emit(Event("note", self.job.machine, self.role, detail=text))
 
     def _run_role(self, role: str) -> None:
         self.role = role

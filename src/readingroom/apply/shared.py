@@ -32,6 +32,7 @@ from readingroom.apply.observe import Installed, Paths, PathState, Release, Text
 from readingroom.apply.rendering import defined, holds, read_role_variables, render_file, resolve
 
 ROLES = "readingroom.roles"  # key in host.connector_data: the folder of all roles
+NOTES = "readingroom.notes"  # … what takes a word for the person at the keyboard
 UNFINISHED = "readingroom.unfinished"  # … an earlier run was cut short: its handlers may still be due
 DETAILS = "readingroom.details"  # key in host.connector_data: operation hash → what the change looks like
 
@@ -105,6 +106,10 @@ class Role:
         # Also after a failure: a file that was written must not wait for a restart that never comes.
         if kind is None or issubclass(kind, PyinfraError):
             self.flush()
+
+    def note(self, text: str) -> None:
+        """Tell the person at the keyboard something that is no change: what was found, what to look at."""
+        host.connector_data[NOTES](text)
 
     def handler(self, name: str, action: Callable[[], object]) -> None:
         """Declare what `triggers: [name]` does. Declare in the order in which they shall run."""

@@ -166,6 +166,8 @@ def _applied(result: ApplyResult, *, with_changes: bool = False) -> int:
             out.say(f"{name}: {machine.message}", style="bold")
         else:
             out.error(f"{name}: {machine.message}")
+        for note in dict.fromkeys(machine.notes):
+            out.say(f"  note: {note}", style="yellow")
         if with_changes:
             _print_changes(machine.changes)
     statuses = {machine.status for machine in result.machines.values()}

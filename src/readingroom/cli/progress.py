@@ -24,9 +24,9 @@ def applying(out: Output, title: str) -> Iterator[Callable[[ApplyEvent], None]]:
     roles: dict[str, str] = {}
 
     def heard(event: ApplyEvent) -> None:
-        if event.kind == "note":
-            out.say(f"{event.machine}: {event.what} {event.detail}".strip())
-        if not event.machine:
+        if not event.machine and event.detail:
+            out.say(event.detail)
+        if not event.machine or event.kind == "note":  # a machine's notes come with its last words
             return
         if out.console.is_terminal:
             if event.machine not in rows:

@@ -57,6 +57,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         machine, role, what = self._of(result, label)
         if result.result.get("changed"):
             self._emit("changed", machine, role, what, _diff(result.result))
+        elif result.task.action.rpartition(".")[2] == "debug" and "msg" in result.result:
+            self._emit("note", machine, role, "", str(result.result["msg"]))
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         role, _, what = str(task.get_name()).rpartition(" : ")
