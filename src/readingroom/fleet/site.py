@@ -72,7 +72,7 @@ def inventory_of(name: str, root: Path) -> Path:
         known = sorted(folder.parent.name for folder in (root / "inventories").glob("*/hosts.yml"))
         raise ReadingRoomError(
             f"there is no inventory of {name}: inventories/{name}/hosts.yml\n"
-            f"  to mend  {did_you_mean(name, known)} Or copy inventories/example/ and list your machines."
+            f"  to mend  {did_you_mean(name, known)}; or copy inventories/example/ and list your machines"
         )
     return path
 
