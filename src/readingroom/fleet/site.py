@@ -139,7 +139,15 @@ def _listed(inventory: Path) -> dict[str, Any]:
     """The inventory as `ansible-inventory --list` gives it."""
     command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(inventory), "--list"]
     environment = {**os.environ, **_READ_STRICTLY}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=inventory.parent)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=inventory.parent,
+        stdin=subprocess.DEVNULL,  # Ansible refuses a standard input that an earlier child left non-blocking
+    )
     if done.returncode != 0:
         shown = f"inventories/{inventory.parent.name}/{inventory.name}"
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
