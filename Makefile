@@ -53,7 +53,7 @@ test: lint types tests ## Everything CI runs: lint, types, unit, docs, and the l
 
 lint: $(VENV)/.done ## Style of Python, YAML and Ansible; layers; generated files
 	@$(BIN)/ruff check --quiet && $(BIN)/ruff format --quiet --check
-	@$(BIN)/lint-imports --no-logo 2>/dev/null | tail -n 3
+	@said=$$($(BIN)/lint-imports 2>&1) || { echo "$$said"; exit 1; }
 	@$(BIN)/yamllint --strict .
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 	@$(BIN)/readingroom generate --check
