@@ -13,6 +13,7 @@ import pytest
 
 from readingroom import controls, policy, toolkit
 from readingroom.apply import ApplyResult, Engine, harden
+from readingroom.cli.prepare import policy_path
 from readingroom.compile import compile_site
 from readingroom.fleet import Site, load_site
 from readingroom.lab import Lab
@@ -51,7 +52,9 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = dataclasses.replace(load_site("lab", root), build=copy / "build", ssh_config=lab.ssh_config)
     catalogue = controls.load(root, linked=False)  # whether every promise has its check is not this suite's matter
     machines = {machine.name: machine.machine_class for machine in site.machines}
-    compile_site("lab", policy.load(site.policy, catalogue, root=root, machines=machines), catalogue, site.build)
+    compile_site(
+        "lab", policy.load(policy_path("lab", root), catalogue, root=root, machines=machines), catalogue, site.build
+    )
     return dataclasses.replace(site, root=copy)
 
 

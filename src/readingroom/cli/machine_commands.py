@@ -19,7 +19,7 @@ from ..lab import Lab
 from ..report import plain, rows, table
 from ..verify import Evidence
 from .output import out
-from .prepare import prepare_and_compile
+from .prepare import SiteArgument, prepare_and_compile
 from .progress import applying, verifying
 
 KEPT, BROKEN, BAD_INPUT, UNREACHABLE = 0, 1, 2, 3
@@ -32,7 +32,6 @@ class Engine(StrEnum):
     pyinfra = "pyinfra"
 
 
-SiteArgument = Annotated[str, typer.Argument(help="A site: policies/SITE.yml with inventories/SITE/hosts.yml.")]
 EngineOption = Annotated[Engine, typer.Option("--engine", help="What applies the roles; the result is the same.")]
 LimitOption = Annotated[str | None, typer.Option("--limit", help="Machines or classes, separated by commas.")]
 RoleOption = Annotated[list[str] | None, typer.Option("--role", help="Only this role; may be repeated.")]

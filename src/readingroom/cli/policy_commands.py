@@ -9,12 +9,11 @@ import typer
 
 from .. import controls, policy, toolkit
 from ..errors import ReadingRoomError, did_you_mean
+from ..fleet import LAB
 from ..policy.explain import explained
 from . import generate as generated
 from .output import out
-from .prepare import LAB, policy_path, prepare_and_compile
-
-SiteArgument = Annotated[str, typer.Argument(help="A site: policies/SITE.yml with inventories/SITE/hosts.yml.")]
+from .prepare import SiteArgument, policy_path, prepare, prepare_and_compile
 
 
 def check(
@@ -55,16 +54,14 @@ def explain(
         raise ReadingRoomError(
             f"{key} is neither a policy key nor a control\n  to mend  {hint or 'see policies/controls/'}"
         )
-    out.say(explained(key if key in catalogue.keys else control.key, control, _with_machines(site, root)))
+    out.say(explained(key if key in catalogue.keys else control.key, control, _with_machines(site, root, catalogue)))
 
 
-def _with_machines(site: str, root: Path) -> policy.Policy:
+def _with_machines(site: str, root: Path, catalogue: controls.Catalogue) -> policy.Policy:
     """The policy of a site, with its machines where it has an inventory."""
     if (root / "inventories" / site / "hosts.yml").is_file():
-        from .prepare import prepare
-
         return prepare(site).policy
-    return policy.load(policy_path(site, root), controls.load(root), root=root)
+    return policy.load(policy_path(site, root), catalogue, root=root)
 
 
 def compile_(site: SiteArgument = LAB) -> None:

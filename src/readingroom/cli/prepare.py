@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from .. import controls, policy, toolkit
 from ..compile import compile_site
 from ..controls import Catalogue
 from ..errors import ReadingRoomError, Refused
-from ..fleet import LAB, Site, load_site
+from ..fleet import Site, load_site
 from ..policy import Policy
 from ..policy.load import unreadable
+
+SiteArgument = Annotated[str, typer.Argument(help="A site: policies/SITE.yml with inventories/SITE/hosts.yml.")]
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,3 @@ def prepare_and_compile(name: str) -> Prepared:
             "  to mend  make room on the disk, or give this account the right to write there"
         ) from None
     return prepared
-
-
-__all__ = ["LAB", "Prepared", "policy_path", "prepare", "prepare_and_compile"]

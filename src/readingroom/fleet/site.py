@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from ..controls import Kind
 from ..errors import ReadingRoomError, did_you_mean
 from ..lab import Lab
 
 LAB = "lab"
-Kind = Literal["public", "staff"]
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,6 @@ class Site:
     build: Path
     ssh_config: Path
     machines: tuple[Machine, ...]
-
-    @property
-    def is_lab(self) -> bool:
-        """Whether this is the disposable lab."""
-        return self.name == LAB
-
-    @property
-    def policy(self) -> Path:
-        """The library's policy file of this site."""
-        return self.root / "policies" / f"{self.name}.yml"
 
     def limited_to(self, names: Iterable[str] | None) -> tuple[Machine, ...]:
         """The machines called `names` (machines or classes), all when it is None; an unknown name is an error."""
