@@ -37,7 +37,7 @@ def sources_for(suite: str, codename: str, targets: Iterable[str]) -> list[str]:
     >>> sources_for("trixie", "bookworm", ["http://m/debian/|bookworm-updates|main|/k.gpg"])
     []
     >>> sources_for("trixie", "bookworm", ["http://m/debian/|bookworm|main|"])
-    ['deb http://m/debian/ trixie main']
+    ['deb http://m/debian/ trixie main contrib']
     """
     lines: dict[str, str] = {}
     for target in targets:
@@ -53,7 +53,7 @@ def sources_for(suite: str, codename: str, targets: Iterable[str]) -> list[str]:
         if component != "main" or pocket not in ("", "-updates", "-security") or "debian" not in uri:
             continue
         options = f"[signed-by={keyring}] " if keyring.startswith("/") else ""
-        lines.setdefault(pocket, f"deb {options}{uri} {suite}{pocket} main")
+        lines.setdefault(pocket, f"deb {options}{uri} {suite}{pocket} main contrib")
     return list(lines.values()) if "" in lines else []
 
 

@@ -26,7 +26,7 @@ from .progress import Reporter
 from .recipe import HERE, SEED, Image
 
 # While one image is built; both releases side by side need twice that.
-NEEDED_BYTES = 1_500_000_000
+NEEDED_BYTES = 3_500_000_000
 # How long an image that is outdated here is kept after somebody last asked for it.
 IDLE_SECONDS = 7200.0
 
@@ -64,7 +64,7 @@ def ensure(
         _clear_unfinished()
         _check_space(len(wanted))
         names = " and ".join(image.title for image in wanted)
-        report.say(f"Building {names} (once; about a minute each)")
+        report.say(f"Building {names} (once; two to four minutes)")
         with report.working(), ThreadPoolExecutor(len(wanted)) as pool:
             stop = _Stop()
             try:
@@ -236,5 +236,5 @@ def _command(image: Image, target: Path, cache: Path, own_sources: bool) -> list
     command += [f"--aptopt={setting}" for setting in hostapt.host_fetch_options()]
     for path in ("man", "locale", "help", "info"):
         command.append(f"--dpkgopt=path-exclude=/usr/share/{path}/*")
-    command += ["--dpkgopt=force-unsafe-io", image.suite, str(target)]
+    command += ["--dpkgopt=force-unsafe-io", "--components=main,contrib", image.suite, str(target)]
     return [*command, "-"] if own_sources else command

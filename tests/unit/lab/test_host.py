@@ -18,23 +18,23 @@ SECURITY = "http://mirror.example/debian-security/"
         pytest.param(
             [f"{SITE}|bookworm|main|", f"{SITE}|bookworm-updates|main|", f"{SECURITY}|bookworm-security|main|"],
             [
-                f"deb {SITE} trixie main",
-                f"deb {SITE} trixie-updates main",
-                f"deb {SECURITY} trixie-security main",
+                f"deb {SITE} trixie main contrib",
+                f"deb {SITE} trixie-updates main contrib",
+                f"deb {SECURITY} trixie-security main contrib",
             ],
             id="all-three-pockets",
         ),
         pytest.param(
             [f"{SITE}|stable|main|/usr/share/keyrings/own.gpg"],
-            [f"deb [signed-by=/usr/share/keyrings/own.gpg] {SITE} trixie main"],
+            [f"deb [signed-by=/usr/share/keyrings/own.gpg] {SITE} trixie main contrib"],
             id="by-the-name-stable-and-with-a-key-of-its-own",
         ),
         pytest.param(
-            [f"{SITE}|bookworm|main|$(SIGNED_BY)"], [f"deb {SITE} trixie main"], id="an-apt-without-that-word"
+            [f"{SITE}|bookworm|main|$(SIGNED_BY)"], [f"deb {SITE} trixie main contrib"], id="an-apt-without-that-word"
         ),
         pytest.param(
             [f"{SITE}|bookworm|main|", f"{SITE}|bookworm|contrib|", f"{SITE}|bookworm-backports|main|"],
-            [f"deb {SITE} trixie main"],
+            [f"deb {SITE} trixie main contrib"],
             id="only-main-and-no-backports",
         ),
         pytest.param(
