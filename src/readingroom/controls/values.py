@@ -184,13 +184,13 @@ class ListType(ValueType):
     member: str
     allows: bool
 
-    def parse(self, item: Item) -> tuple[str, ...]:
+    def parse(self, item: Item) -> tuple[Any, ...]:
         if item.items is None:
             raise Unfit(f"{item.described} stands where a list is needed", self.advice)
         read = MEMBERS[self.member]
         return tuple(sorted({read(text_of(part, self.advice)) for part in item.items}))
 
-    def combine(self, one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    def combine(self, one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
         both = set(one) & set(other) if self.allows else set(one) | set(other)
         return tuple(sorted(both))
 
@@ -201,7 +201,7 @@ class ListType(ValueType):
     def advice(self) -> str:
         return f"write a list of {self.member}s: [one, another]"
 
-    def within(self, floor: tuple[str, ...]) -> str:
+    def within(self, floor: tuple[Any, ...]) -> str:
         return f"{'take only from' if self.allows else 'include all of'} {show(floor)}"
 
 
@@ -211,10 +211,10 @@ class PinnedType(ValueType):
 
     member: str
 
-    def parse(self, item: Item) -> str:
+    def parse(self, item: Item) -> Any:
         return MEMBERS[self.member](text_of(item, self.advice))
 
-    def combine(self, one: str, other: str) -> str:
+    def combine(self, one: Any, other: Any) -> Any:
         if one != other:
             raise Conflict(f"{one} and {other}")
         return one
