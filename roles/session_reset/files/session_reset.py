@@ -2,7 +2,8 @@
 """Give every session of the patron account a fresh home and temporary places, and leave nothing of the last one.
 
 usage: session_reset.py pam      PAM opens or closes a session of the account (a line in common-session)
-       session_reset.py reset    reset, unless a session is open: at boot, after a session, after a change of settings
+       session_reset.py reset    reset, unless a session is open: at boot and after a session
+       session_reset.py adopt    the same after a change of settings; sessions from before count, too
        session_reset.py release  give the account its home on the disk back
 
 Reads /etc/readingroom/session-reset.json and nothing else about the policy. Says that it reset, never what it found.
@@ -67,6 +68,8 @@ def main(verb: str) -> int:
     OPEN.mkdir(mode=0o700, parents=True, exist_ok=True)
     if verb == "pam":
         return _pam(settings, account)
+    if verb == "adopt":
+        _adopt(account.pw_uid)
     with _alone(wait=verb == "release") as alone:
         # whoever holds the lock is about to reset, too
         if not alone or _in_use():
@@ -80,8 +83,8 @@ def _pam(settings: Settings, account: pwd.struct_passwd) -> int:
     mark = OPEN / str(session)
     if os.environ.get("PAM_TYPE") == "close_session":
         mark.unlink(missing_ok=True)
-        if not _user_is_known(account.pw_uid):  # no manager whose end would bring the reset, as with su
-            subprocess.run(["systemctl", "start", "--no-block", "readingroom-session-reset.service"], check=False)
+        # not from in here: the session's last programs, and PAM itself, are still to end
+        subprocess.run(["systemctl", "start", "--no-block", "readingroom-session-reset.service"], check=False)
         return 0
     with _alone(wait=True):
         if not _in_use():
@@ -123,6 +126,20 @@ def _born(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] in "ZX" else fields[19]
+
+
+def _adopt(uid: int) -> None:
+    """Mark the sessions that were open before PAM knew about us, by the process that logind calls their leader."""
+    listed = _said("loginctl", "list-sessions", "--no-legend").splitlines()
+    for session in [line.split()[0] for line in listed if line.split()[1:2] == [str(uid)]]:
+        told = _said("loginctl", "show-session", "-pLeader", "-pState", "-pClass", "--", session).splitlines()
+        said = dict(line.split("=", 1) for line in told)
+        if said.get("State") != "closing" and not said.get("Class", "").startswith("manager"):
+            (OPEN / said["Leader"]).write_text(_born(int(said["Leader"])) or "", encoding="ascii")
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
 
 
 def _user_is_known(uid: int) -> bool:
@@ -223,7 +240,7 @@ def _make_home(settings: Settings, account: pwd.struct_passwd) -> None:
         _mount_memory(home, HOME_SOURCE, f"mode=0700,{ids},size=50%,{settings.mount_options}")
         _as_account(account, _fill_home)
         return
-    if settings.home == "wiped-at-logout" or os.stat(home).st_uid == 0:
+    if settings.home == "wiped-at-logout" or Path(home).stat().st_uid == 0:
         _empty_folder(Path(home))
         _hand_over(account)
     if settings.own_programs != "any":
@@ -291,7 +308,7 @@ def _remove(entry: os.DirEntry[str]) -> None:
     if entry.is_dir(follow_symlinks=False):
         shutil.rmtree(entry.path)  # follows no link, also none that is put in its way
     else:
-        os.unlink(entry.path)
+        Path(entry.path).unlink()
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
@@ -304,8 +321,8 @@ def _mounts() -> Iterator[tuple[str, str]]:
 def _detach(folder: str, source: str) -> None:
     """Take our own mounts off `folder`, at once; what still uses one keeps only its own view of it."""
     for mounted, what in reversed(list(_mounts())):
-        if (mounted == folder and what == source) or mounted.startswith(f"{PLACES}/") and folder == str(PLACES):
-            subprocess.run(["umount", "-l", mounted], check=True)
+        if mounted == folder and what == source:
+            subprocess.run(["umount", "--recursive", "--lazy", mounted], check=True)
 
 
 def _mount_memory(folder: str, source: str, options: str) -> None:
@@ -322,8 +339,8 @@ def _bind(what: str, where: str, options: str) -> None:
 
 def _in_the_machines_namespace() -> None:
     """Whoever asks may live in a namespace of its own, such as su inside a session; mounts must be the machine's."""
-    if os.stat("/proc/self/ns/mnt").st_ino != os.stat("/proc/1/ns/mnt").st_ino:
-        os.execvp("nsenter", ["nsenter", "--mount=/proc/1/ns/mnt", "--", *sys.argv])
+    if Path("/proc/self/ns/mnt").stat().st_ino != Path("/proc/1/ns/mnt").stat().st_ino:
+        os.execvp("nsenter", ["nsenter", "--mount=/proc/1/ns/mnt", "--", *sys.argv])  # noqa: S606 (no shell is meant)
 
 
 if __name__ == "__main__":

@@ -73,11 +73,17 @@ def compiled(site: str, policy: Policy, catalogue: Catalogue) -> dict[str, str]:
 
 
 def variables(holder: Holder, catalogue: Catalogue, languages: Iterable[str] = ()) -> Json:
-    """The role variables of a class or machine, by name; what patrons read comes in `languages`, first ones first."""
+    """The role variables of a class or machine, by name; what patrons read comes in `languages`, first ones first.
+
+    Where a promise does not apply, its role is told to leave the machine as Debian has it.
+    """
     found: Json = {}
-    for name, key in catalogue.keys.items():
-        found |= key.variables(holder.values[name].value)
     for control in catalogue.controls.values():
+        for key in control.keys:
+            value = holder.values[key.key].value
+            if key is control and holder.kind not in control.applies_to:
+                value = key.type.weakest(value)
+            found |= key.variables(value)
         if control.worded:
             worded = catalogue.notices.worded(control.id, languages)
             found[control.worded] = [{"language": name, "texts": dict(texts)} for name, texts in worded.items()]
