@@ -114,12 +114,11 @@ def _release(role: Role, found: dict[str, Any]) -> None:
         raise PyinfraError(
             "A session of the patron account is open, and its home cannot be moved back to the disk. Run this again later."
         )
-    for profile, wanted, there in (
-        ("readingroom-session", role["__session_reset_hooked"], found["pam_session"]),
-        ("readingroom-places", role["__session_reset_placed"], found["pam_places"]),
-    ):
-        if there and not wanted:
-            role.script(f"Take {profile} out of PAM", _pam_auth_update("--remove", profile))
+    if role["__session_reset_pam_surplus"]:
+        role.script(
+            "Take out of PAM what is not to be called any more",
+            _pam_auth_update("--remove", role["__session_reset_pam_surplus"]),
+        )
     if role["__session_reset_lets_go"]:
         role.script("Give the patron account its home on the disk back", f"{PROGRAM} release")
     unwanted = [unit["name"] for unit in role.manages["units"] if not role.holds(unit["when"])]
@@ -136,14 +135,14 @@ def _release(role: Role, found: dict[str, Any]) -> None:
 
 
 def _write_pam(role: Role) -> None:
-    if not role["__session_reset_changes_pam"]:
+    missing = role["__session_reset_pam_missing"]
+    if not missing:
         return
-    role.script("Write the reset into PAM", _pam_auth_update("--enable", *role["__session_reset_pam_profiles"]))
+    role.script("Write into PAM what is to be called", _pam_auth_update("--enable", missing))
     if role.check:
         return
     now = host.get_fact(Look, role["session_reset_patron_login"])
-    login = role["session_reset_patron_login"]
-    if now["pam_session"] != login or (role["__session_reset_placed"] and now["pam_places"] != login):
+    if not all(now[name.replace("readingroom-", "pam_")] for name in missing):
         raise PyinfraError(
             "/etc/pam.d/common-session was changed by hand, so pam-auth-update leaves it alone and sessions are not reset. "
             "Let it write the file again: `pam-auth-update --force`, and then put your own changes into a profile in "
@@ -159,7 +158,7 @@ def _edit_keyring(role: Role, found: dict[str, Any]) -> None:
         role.script(what, f"sed -i -E {shlex.quote(edit)} /etc/pam.d/{shlex.quote(name)}")
 
 
-def _pam_auth_update(verb: str, *profiles: str) -> str:
+def _pam_auth_update(verb: str, profiles: list[str]) -> str:
     return f"DEBIAN_FRONTEND=noninteractive pam-auth-update --package {verb} {shlex.join(profiles)}"
 
 

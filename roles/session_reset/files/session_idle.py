@@ -17,7 +17,9 @@ from session_list import Session, end, open_sessions
 from session_warn import Warner, Wording
 
 SETTINGS = Path("/etc/readingroom/session-idle.json")
-NEWCOMERS = 10.0  # seconds until a new session is noticed
+NEWCOMERS = 5.0  # seconds until a new session is noticed
+LATE = 15.0  # … that a warning may be late and still gets the whole time it speaks of
+LAST_WORD = 10.0  # … that the last warning has before the end, however long nobody was there
 WATCHFUL = 1.0  # … between looks while a warning is up
 
 
@@ -51,19 +53,19 @@ class Watch:
     def due(self, idle: float, now: float) -> int | None:
         """The seconds that a warning must announce now, 0 when the session is over, None when there is nothing to do.
 
-        However long the session seems to have been idle (the machine slept, a clock was set), the shortest warning
-        comes first and gets its full time.
+        However long the session seems to have been idle (the machine slept, a clock was set), a last word comes first.
         """
         left = self.settings.idle_seconds - idle
         reached = {span for span in self.settings.warnings if left <= span}
         if not reached and (self.settings.warnings or left > 0):
             self.given.clear()
             return None
-        if not self.given:
-            self.ends = now + max(left, min(self.settings.warnings, default=0))
         new = reached - self.given
-        self.given |= reached
-        if now >= self.ends:
+        if new:
+            span = min(reached)
+            self.ends = now + (span if span - left <= LATE else max(left, LAST_WORD))
+            self.given |= new
+        elif not self.settings.warnings or now >= self.ends:
             return 0
         return round(self.ends - now) if new else None
 

@@ -64,6 +64,8 @@ def main(login: str) -> None:
                 "installed": Path("/usr/local/lib/readingroom/session_reset.py").exists(),
                 "pam_session": hooked("pam_exec.so quiet seteuid /usr/local/lib/readingroom/session_reset.py"),
                 "pam_places": hooked("pam_namespace.so"),
+                "pam_desktop": "pam_env.so readenv=0 conffile=/etc/readingroom/session-env.conf"
+                in text(PAM / "common-session"),
                 "keyring": [name for name in files if KEYRING.search(text(PAM / name))],
                 "keyring_off": [name for name in files if KEYRING_OFF.search(text(PAM / name))],
                 "desktop": any(Path("/usr/share/xsessions").glob("*.desktop")),

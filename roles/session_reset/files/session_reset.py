@@ -31,6 +31,7 @@ OPEN = STATE / "open"  # a file for each open session, named after the process t
 BOUND = STATE / "bound"  # our own bind mount lies on the home
 PLACES = STATE / "places"  # one file system in memory for what stands in for these, for the account alone:
 SHARED = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}  # noqa: S108
+OPEN_TO_ALL = ("/run/lock", "/dev/mqueue")  # everybody's, too, and never on the disk
 SKELETONS = (Path("/etc/skel"), Path("/etc/readingroom/skeleton"))
 HOME_SOURCE, PLACES_SOURCE = "readingroom-home", "readingroom-places"
 FIRST_UID = 1000  # nothing below may ever be reset: its processes are ended by account
@@ -200,7 +201,9 @@ def _unmount_sticks(account: pwd.struct_passwd) -> None:
 
 
 def _forget_account(account: pwd.struct_passwd) -> None:
-    """What services outside the home remember of the account: its picture, its language, its last desktop."""
+    """What lies outside the home: the account's picture, its language, its last desktop, files in places open to all."""
+    for folder in OPEN_TO_ALL:
+        _remove_owned(Path(folder), account.pw_uid)
     for path in ("/var/lib/AccountsService/icons", "/var/lib/AccountsService/users"):
         Path(path, account.pw_name).unlink(missing_ok=True)
     Path("/var/cache/lightdm/dmrc", f"{account.pw_name}.dmrc").unlink(missing_ok=True)

@@ -47,7 +47,8 @@ def _with_rights_of(account: pwd.struct_passwd, before: float) -> int | None:
             os.initgroups(account.pw_name, account.pw_gid)
             os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
             os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-            os.write(write, str(sum(map(_delete, old_files(downloads(Path(account.pw_dir)), before)))).encode())
+            old = [path for folder in downloads(Path(account.pw_dir)) for path in old_files(folder, before)]
+            os.write(write, str(sum(map(_delete, old))).encode())
             status = 0
         except OSError:
             pass
@@ -60,14 +61,14 @@ def _with_rights_of(account: pwd.struct_passwd, before: float) -> int | None:
     return int(said) if code == 0 and said else None
 
 
-def downloads(home: Path) -> Path:
-    """A person's download folder, under the name it has in their language."""
+def downloads(home: Path) -> set[Path]:
+    """A person's download folders: the one that browsers know, and the one with a name in the person's language."""
     try:
         names = (home / ".config" / "user-dirs.dirs").read_text(encoding="utf-8", errors="replace")
     except OSError:
         names = ""
-    named = re.search(r'^XDG_DOWNLOAD_DIR="\$HOME/([^"]+)"', names, re.MULTILINE)
-    return home / (named[1].strip("/") if named else "Downloads")
+    named = re.search(r'^XDG_DOWNLOAD_DIR="\$HOME/([^"]*[^"/])/*"', names, re.MULTILINE)
+    return {home / "Downloads", *([home / named[1]] if named else [])}
 
 
 def old_files(folder: Path, before: float) -> list[Path]:
