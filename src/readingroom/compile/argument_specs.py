@@ -21,6 +21,8 @@ def argument_specs(catalogue: Catalogue, role: str) -> Json:
             for variable, how in key.sets.items():
                 if variable.startswith(role + "_"):
                     options[variable] = _option(control, key, how)
+        if control.worded and control.role == role:
+            options[control.worded] = _wording(control)
     promises = [control.title for control in catalogue.of_role(role)]
     return {
         "argument_specs": {
@@ -32,9 +34,20 @@ def argument_specs(catalogue: Catalogue, role: str) -> Json:
     }
 
 
+def _wording(control: Control) -> Json:
+    fields = {
+        "language": {"type": "str", "required": True, "description": "The language's tag, such as es or zh-Hans."},
+        "texts": {"type": "dict", "required": True, "description": "The texts by their names."},
+    }
+    about = f"{control.title} ({control.id}): what patrons read, in each language of the library."
+    return {"required": True, "description": about, "type": "list", "elements": "dict", "options": fields}
+
+
 def _option(control: Control, key: Key, how: Any) -> Json:
     about = key.about or f"{control.title} ({control.id})."
     option: Json = {"required": True, "description": about}
+    if how == "seconds" and isinstance(key.type, ListType):
+        return option | {"type": "list", "elements": "int", "description": f"{about} In seconds."}
     if how == "seconds":
         return option | {"type": "int", "description": f"{about} In seconds; 0 keeps nothing, -1 keeps for ever."}
     if how != "value":

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..document import Item
 from ..errors import did_you_mean
-from .durations import Unfit
+from .durations import Duration, Unfit, parse_duration
 
 Json = dict[str, Any]
 _LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
@@ -44,7 +44,19 @@ def _ipp_address(text: str) -> str:
     return text
 
 
-MEMBERS: Mapping[str, Callable[[str], str]] = {"login": _login, "network": _network, "ipp-address": _ipp_address}
+def _span(text: str) -> Duration:
+    span = parse_duration(text)
+    if not span.seconds:
+        raise Unfit(f"{text} is not a length of time", "write spans such as 10m or 1m")
+    return span
+
+
+MEMBERS: Mapping[str, Callable[[str], Any]] = {
+    "login": _login,
+    "network": _network,
+    "ipp-address": _ipp_address,
+    "span": _span,
+}
 
 
 def _people(item: Item) -> tuple[Mapping[str, Any], ...]:
