@@ -72,10 +72,11 @@ def compiled(site: str, policy: Policy, catalogue: Catalogue) -> dict[str, str]:
 
 
 def variables(holder: Holder, catalogue: Catalogue) -> Json:
-    """The role variables of a class or machine, by name."""
+    """The role variables of a class or machine, by name. What is not promised to its kind is not done to it either."""
     found: Json = {}
     for name, key in catalogue.keys.items():
-        found |= key.variables(holder.values[name].value)
+        promised = holder.kind in catalogue.owners[name].applies_to
+        found |= key.variables(holder.values[name].value if promised else key.unpromised)
     return dict(sorted(found.items()))
 
 

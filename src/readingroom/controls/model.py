@@ -48,6 +48,12 @@ class Key(_Strict):
     def _type(cls, written: Any) -> ValueType:
         return value_type(written)
 
+    @property
+    def unpromised(self) -> Any:
+        """The value on machines that get no such promise: the weakest, or what silence means where nothing is weaker."""
+        weakest = self.type.weakest
+        return self.silent if weakest is None else weakest
+
     def variables(self, value: Any) -> dict[str, Any]:
         """The role variables that carry `value`, as plain data; a span without end is -1 seconds."""
         return {name: _transformed(value, how) for name, how in self.sets.items()}

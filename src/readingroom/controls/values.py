@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..document import Item
 from ..errors import did_you_mean
 from .durations import Duration, Unfit, parse_duration
-from .shapes import MEMBERS, SHAPES, Json, text_of
+from .shapes import ADVICE, MEMBERS, SHAPES, Json, text_of
 
 _TRUE = frozenset({"on", "yes", "true"})
 _FALSE = frozenset({"off", "no", "false"})
@@ -46,6 +46,11 @@ class ValueType(ABC):
     @abstractmethod
     def advice(self) -> str:
         """How a value is written, in a few words."""
+
+    @property
+    def weakest(self) -> Any:
+        """The value that promises least; None where no value does."""
+        return None
 
     def looser(self, value: Any, floor: Any) -> bool:
         """Whether `value` gives up something that `floor` promises."""
@@ -107,6 +112,10 @@ class DurationType(ValueType):
     def combine(self, one: Duration, other: Duration) -> Duration:
         return min(one, other) if self.stricter == "shorter" else max(one, other)
 
+    @property
+    def weakest(self) -> Duration:
+        return parse_duration(self.at_most if self.stricter == "shorter" else self.at_least)
+
     def schema(self) -> Json:
         words = [word for word in ("none", "forever", *self.words) if self._takes(word)]
         return {"anyOf": [{"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"}, {"enum": words}]}
@@ -141,6 +150,10 @@ class ChoiceType(ValueType):
     def combine(self, one: str, other: str) -> str:
         return max(one, other, key=self.options.index)
 
+    @property
+    def weakest(self) -> str:
+        return self.options[0]
+
     def schema(self) -> Json:
         # unquoted, an editor reads `on` and `off` as booleans
         also = [flag for word, flag in (("on", True), ("off", False)) if word in self.options]
@@ -168,6 +181,10 @@ class SwitchType(ValueType):
 
     def combine(self, one: bool, other: bool) -> bool:
         return self.safe if self.safe in (one, other) else not self.safe
+
+    @property
+    def weakest(self) -> bool:
+        return not self.safe
 
     def schema(self) -> Json:
         return {"enum": ["on", "off", True, False]}
@@ -224,7 +241,7 @@ class PinnedType(ValueType):
 
     @property
     def advice(self) -> str:
-        return f"write one {self.member}"
+        return ADVICE.get(self.member, f"write one {self.member}")
 
 
 @dataclass(frozen=True)
