@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 FIREFOX = Path("/etc/firefox/policies/policies.json")
-FIREFOX_OTHERS = [Path(folder, "distribution", "policies.json") for folder in ("/usr/lib/firefox-esr", "/usr/lib/firefox")]
+FIREFOX_OTHERS = [
+    Path(folder, "distribution", "policies.json") for folder in ("/usr/lib/firefox-esr", "/usr/lib/firefox")
+]
 CHROMIUM = Path("/etc/chromium/policies/managed/zz-readingroom.json")
 LAUNCHER = "torbrowser-launcher"
 
@@ -76,7 +78,11 @@ def settings(path, member=None):
 def to_be_had():
     """Whether apt has the launcher, or it is there already."""
     said = subprocess.run(  # noqa: S603
-        ["/usr/bin/apt-cache", "policy", LAUNCHER], capture_output=True, text=True, check=False, env={"LC_ALL": "C.UTF-8"}
+        ["/usr/bin/apt-cache", "policy", LAUNCHER],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"LC_ALL": "C.UTF-8"},
     )
     lines = [line.strip() for line in said.stdout.splitlines()]
     return any(line.startswith("Candidate:") and line != "Candidate: (none)" for line in lines)

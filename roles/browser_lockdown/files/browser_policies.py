@@ -101,7 +101,9 @@ class Firefox:
         faults += [f"{name} is known, but nothing is done about it" for name in known if name not in self.implemented]
         faults += [f"{name} is outdated: use {instead}" for name, instead in OUTDATED.items() if _there(policies, name)]
         preferences = policies.get("Preferences", {})
-        return faults + [f"Preferences/{name} is not taken from a policy" for name in preferences if not self.takes(name)]
+        return faults + [
+            f"Preferences/{name} is not taken from a policy" for name in preferences if not self.takes(name)
+        ]
 
     def takes(self, preference):
         """Whether the policy `Preferences` may set `preference`."""
