@@ -77,7 +77,7 @@ def settings(path, member=None):
 
 def to_be_had():
     """Whether apt has the launcher, or it is there already."""
-    said = subprocess.run(  # noqa: S603
+    said = subprocess.run(
         ["/usr/bin/apt-cache", "policy", LAUNCHER],
         capture_output=True,
         text=True,
