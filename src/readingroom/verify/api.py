@@ -11,11 +11,11 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 
 
-class Unsupported(pytest.skip.Exception):  # type: ignore[misc]  # pytest makes it at run time
+class Unsupported(pytest.skip.Exception):  # type: ignore[misc, name-defined]  # pytest makes it at run time
     """A test ended because a program on the machine has no way to keep the promise."""
 
 
-class NotApplicable(pytest.skip.Exception):  # type: ignore[misc]
+class NotApplicable(pytest.skip.Exception):  # type: ignore[misc, name-defined]
     """A test ended because what it looks at is not on the machine."""
 
 

@@ -46,10 +46,15 @@ class CompliancePlugin:
         self._promises: dict[str, Promise] = {}
         self.crashed = False
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def host(self) -> Host:
         """The machine, as root, over the one connection of this run."""
         return self._host
+
+    @pytest.fixture(scope="session")
+    def expects(self) -> Callable[[str], Any]:
+        """For preparations that many tests share: the policy's word for a key on this machine."""
+        return lambda key: self._job.expectations["keys"][key]["value"]
 
     @pytest.fixture
     def ssh_way(self) -> tuple[Path, str]:
