@@ -89,7 +89,9 @@ def display(host: Host, promise: Promise, session: Session) -> Iterator[str]:
     number = 80 + session.uid % 1000
     session.must(f"setsid Xvfb :{number} -screen 0 640x480x24 -nolisten tcp >/dev/null 2>&1 & echo $! >~/display")
     try:
-        probe.wait_until(lambda: host.file(f"/tmp/.X11-unix/X{number}").exists, "the virtual display did not start")
+        probe.wait_until(
+            lambda: host.run(f"test -S /tmp/.X11-unix/X{number}").rc == 0, "the virtual display did not start"
+        )
         yield f"DISPLAY=:{number}"
     finally:
         session.run("kill $(cat ~/display)")
