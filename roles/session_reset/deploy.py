@@ -74,7 +74,7 @@ def _declare_handlers(role: Role) -> None:
         "end-index": (
             role["__session_reset_few_traces"],
             "Stop the index of file names",
-            "systemctl stop 'plocate-updatedb.time[r]'",
+            "systemctl stop 'plocate-updatedb.time[r]'; systemctl reset-failed 'plocate-updatedb.time[r]'",
         ),
         "compile-dconf": (
             role["__session_reset_found"]["dconf"],

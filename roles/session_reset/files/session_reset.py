@@ -36,6 +36,7 @@ SKELETONS = (Path("/etc/skel"), Path("/etc/readingroom/skeleton"))
 HOME_SOURCE, PLACES_SOURCE = "readingroom-home", "readingroom-places"
 FIRST_UID = 1000  # nothing below may ever be reset: its processes are ended by account
 PATIENCE = 15.0  # seconds for the last session's remains to go
+CLOSING = 2.0  # … in which a session that is just being closed is told from one that goes on
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def _pam(settings: Settings, account: pwd.struct_passwd) -> int:
         subprocess.run(["systemctl", "start", "--no-block", "readingroom-session-reset.service"], check=False)
         return 0
     with _alone(wait=True):
-        if not _in_use():
+        # the last patron may be on the way out; but nobody leaves in order to become the same account once more
+        end = time.monotonic() + (0 if os.environ.get("PAM_RUSER") == settings.login else CLOSING)
+        while (in_use := _in_use()) and time.monotonic() < end:
+            time.sleep(0.05)
+        if not in_use:
             _reset(settings, account)
         mark.write_text(_born(session) or "", encoding="ascii")
     return 0
