@@ -4,9 +4,6 @@ usage: terminal.py LOGIN FOLDER. The login shell is told to become FOLDER/agent;
 What is shown on the terminal goes to FOLDER/kept/shown.
 """
 
-# ruff: noqa: PTH, S606, SIM115
-# plain os; login is started as getty starts it; the file is open as long as the script runs
-
 import os
 import pty
 import select
