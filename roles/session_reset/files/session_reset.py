@@ -145,7 +145,7 @@ def _adopt(uid: int) -> None:
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _user_is_known(uid: int) -> bool:
