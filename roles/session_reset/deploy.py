@@ -72,9 +72,18 @@ def _declare_handlers(role: Role) -> None:
         "apply-sysctl": (True, "Tell the kernel", shlex.join(role["__session_reset_sysctl"])),
         "end-swap": (role["__session_reset_no_swap"], "Use no swap from now on", _python("session_swap.py")),
         "end-index": (
-            role["__session_reset_few_traces"],
-            "Stop the index of file names",
-            "systemctl stop 'plocate-updatedb.time[r]'",
+            True,
+            *(
+                (
+                    "Stop the index of file names",
+                    "systemctl stop 'plocate-updatedb.time[r]'; systemctl reset-failed 'plocate-updatedb.time[r]'",
+                )
+                if role["__session_reset_few_traces"]
+                else (
+                    "Let the index of file names be made again",
+                    "! systemctl cat plocate-updatedb.timer >/dev/null 2>&1 || systemctl start plocate-updatedb.timer",
+                )
+            ),
         ),
         "compile-dconf": (
             role["__session_reset_found"]["dconf"],

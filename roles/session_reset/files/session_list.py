@@ -79,7 +79,8 @@ def end(session: Session) -> None:
 
 
 def _loginctl(*arguments: str) -> str:
-    return subprocess.run(["loginctl", *arguments], stdout=subprocess.PIPE, text=True, check=False).stdout
+    # what it says of sessions that ended meanwhile would stand in the journal
+    return subprocess.run(["loginctl", *arguments], capture_output=True, text=True, check=False).stdout
 
 
 def _environments(uid: int) -> Iterator[dict[str, str]]:

@@ -72,6 +72,11 @@ def main(login: str) -> None:
                 "lightdm": Path("/usr/sbin/lightdm").exists(),
                 "udisks": Path("/etc/udisks2").is_dir(),
                 "dconf": Path("/usr/libexec/dconf-service").exists(),
+                "dconf_others": sorted(
+                    path.name
+                    for path in Path("/etc/dconf/db").glob("*")
+                    if path.is_file() and path.name in ("local", "site")
+                ),
             }
         )
     )

@@ -32,10 +32,12 @@ BOUND = STATE / "bound"  # our own bind mount lies on the home
 PLACES = STATE / "places"  # one file system in memory for what stands in for these, for the account alone:
 SHARED = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}  # noqa: S108
 OPEN_TO_ALL = ("/run/lock", "/dev/mqueue")  # everybody's, too, and never on the disk
+GREETER_DATA = "/var/lib/lightdm-data"  # LightDM gives each account a folder of its own in here
 SKELETONS = (Path("/etc/skel"), Path("/etc/readingroom/skeleton"))
 HOME_SOURCE, PLACES_SOURCE = "readingroom-home", "readingroom-places"
 FIRST_UID = 1000  # nothing below may ever be reset: its processes are ended by account
 PATIENCE = 15.0  # seconds for the last session's remains to go
+CLOSING = 2.0  # … in which a session that is just being closed is told from one that goes on
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,11 @@ def _pam(settings: Settings, account: pwd.struct_passwd) -> int:
         subprocess.run(["systemctl", "start", "--no-block", "readingroom-session-reset.service"], check=False)
         return 0
     with _alone(wait=True):
-        if not _in_use():
+        # the last patron may be on the way out; but nobody leaves in order to become the same account once more
+        end = time.monotonic() + (0 if os.environ.get("PAM_RUSER") == settings.login else CLOSING)
+        while (in_use := _in_use()) and time.monotonic() < end:
+            time.sleep(0.05)
+        if not in_use:
             _reset(settings, account)
         mark.write_text(_born(session) or "", encoding="ascii")
     return 0
@@ -140,7 +146,7 @@ def _adopt(uid: int) -> None:
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _user_is_known(uid: int) -> bool:
@@ -211,7 +217,10 @@ def _forget_account(account: pwd.struct_passwd) -> None:
 
 def _make_places(settings: Settings, account: pwd.struct_passwd) -> None:
     """Stand-ins for the temporary places; pam_namespace puts them over the real ones, for the account alone."""
+    _detach(GREETER_DATA, PLACES_SOURCE)
     _detach(str(PLACES), PLACES_SOURCE)
+    if settings.home != "kept":
+        shutil.rmtree(Path(GREETER_DATA, account.pw_name), ignore_errors=True)
     per_session = settings.temporary_files == "per-session"
     if per_session:
         for place in SHARED.values():
@@ -220,6 +229,10 @@ def _make_places(settings: Settings, account: pwd.struct_passwd) -> None:
         return
     PLACES.mkdir(mode=0o700, exist_ok=True)
     _mount_memory(str(PLACES), PLACES_SOURCE, f"mode=0700,size=25%,{settings.mount_options}")
+    if Path(GREETER_DATA).is_dir():
+        (PLACES / "greeter").mkdir()
+        (PLACES / "greeter").chmod(0o755)
+        _bind(str(PLACES / "greeter"), GREETER_DATA, settings.mount_options)
     for name, shared in SHARED.items():
         (PLACES / name).mkdir()
         (PLACES / name).chmod(0)  # pam_namespace insists

@@ -43,11 +43,12 @@ HOME: Mapping[str, str] = {
         "echo 'echo $1 >~/$1.written' >~/$word.sh; echo \"sh ~/$word.sh $word\" >~/x$word.sh; "
         "systemd-run --user --quiet --wait --description=x sh x$word.sh"
     ),
+    # the word must not be in the unit's name either, which is logged
     "the last words of a service": (
-        "echo 'echo $1 >~/$1.last' >~/$word.sh; "
-        "printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
-        "ExecStop=/bin/sh %%h/%s.sh %s\n' $word $word >~/.config/systemd/user/$word.service; "
-        "systemctl --user daemon-reload; systemctl --user start $word.service"
+        "echo \"echo $word >~/$word.last\" >~/rrcheck0-last.sh; "
+        "printf '[Unit]\nDescription=x\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+        "ExecStop=/bin/sh %%h/rrcheck0-last.sh\n' >~/.config/systemd/user/rrcheck0-last.service; "
+        "systemctl --user daemon-reload; systemctl --user start rrcheck0-last.service"
     ),
     "gvfs metadata": (
         _AS_BYTES + "d=$HOME/.local/share/gvfs-metadata; mkdir -p $d; "

@@ -56,7 +56,7 @@ PROGRAMS = {
     "a service of the account": (
         f"systemd-run --user --quiet --unit=rrcheck-$$ --description=x --setenv={MARK}=1 -p Restart=always sleep 600"
     ),
-    "a service in a group of its own": f"systemd-run --user --scope --quiet --description=x sleep 600 >/dev/null 2>&1 &",
+    "a service in a group of its own": "systemd-run --user --scope --quiet --description=x sleep 600 >/dev/null 2>&1 &",
 }
 
 # Ours have keys from here on, for which nobody else has a use.
@@ -89,7 +89,7 @@ def arrange_a_start(session: Session) -> int:
         f"echo ': {MARK}' | at now + 50 weeks",
         f"{{ crontab -l; echo '@yearly : {MARK}'; }} | crontab -",
         "loginctl enable-linger",
-        f"systemd-run --user --quiet --unit=rrcheck-timer-$$ --description=x --on-active=600s sleep 600",
+        "systemd-run --user --quiet --unit=rrcheck-timer-$$ --description=x --on-active=600s sleep 600",
     ]
     for one in tries:
         session.run(f"{one} >/dev/null 2>&1")

@@ -113,7 +113,8 @@ def open_session(host: Host, login: str, door: str = CONSOLE) -> Session:
         )
     probe.run(
         host,
-        f"cd {folder}; printf %s {agent} >agent; printf %s {terminal} >terminal.py; mkfifo ask answer; mkdir -m 700 kept; chmod 755 .\n"
+        f"cd {folder}; printf %s {agent} >agent; printf %s {terminal} >terminal.py\n"
+        "mkfifo ask answer; mkdir -m 700 kept; chmod 755 .\n"
         f"chown {uid} . ask answer; {start}",
     )
     try:
