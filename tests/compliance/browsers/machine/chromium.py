@@ -82,6 +82,7 @@ class Chromium:
         self._events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self._turn = 0
+        self._session = ""
         self.ended = False
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -121,12 +122,13 @@ class Chromium:
         return answer["result"]
 
     def tab(self, url: str) -> str:
-        """Open a page in a tab; its session."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session: str = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.call("Page.enable", session)
-        self.call("Page.navigate", session, url=url)
-        return session
+        """Go to an address in the tab that is there (a policy may forbid another one of our making); its session."""
+        if not self._session:
+            target = next(one for one in self.call("Target.getTargets")["targetInfos"] if one["type"] == "page")
+            self._session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+            self.call("Page.enable", self._session)
+        self.call("Page.navigate", self._session, url=url)
+        return self._session
 
     def evaluate(self, session: str, expression: str) -> Any:
         """What a page says."""

@@ -68,7 +68,7 @@ LOOKED_AT = (
     "about:profiles",
     "file:///etc/hostname",
 )
-LOOKED_AT_CHROMIUM = ("chrome://settings/", "chrome://flags/", "chrome://extensions/", "file:///etc/hostname")
+LOOKED_AT_CHROMIUM = ("chrome://flags/", "file:///etc/hostname")
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def _files(seat: Seat) -> list[str]:
 
 def _firefox_tour(seat: Seat, job: dict[str, Any]) -> tuple[firefox.Firefox, dict[str, Any]]:
     browser = firefox.Firefox(seat, FIREFOX_WISHES, side_load=True)
-    said: dict[str, Any] = {"first": browser.do("pages", within=60)}
+    said: dict[str, Any] = {"first": browser.do("pages", within=120)}
     began = time.monotonic()
     for name, url in _urls(seat, job).items():
         if name not in ("form", "note"):
@@ -164,7 +164,7 @@ def firefox_locked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     browser.kill()
     said["killed"] = seat.sweep()
     browser = firefox.Firefox(seat, FIREFOX_WISHES, "--search", seat.base + "search")
-    browser.do("pages", within=60)
+    browser.do("pages", within=120)
     before = len(seat.record.asked("/report"))
     browser.do("open", url=_urls(seat, job)["visit"])
     seat.record.wait(lambda: len(seat.record.asked("/report")) > before, 15)
@@ -190,7 +190,7 @@ def _chromium_tour(seat: Seat, job: dict[str, Any]) -> tuple[chromium.Chromium, 
     urls.append(_urls(seat, job)["plain"])  # last, since it may be the end of the way
     _chain(seat, urls)
     browser = chromium.Chromium(seat, CHROMIUM_WISHES, urls[0], side_load=True)
-    seat.record.wait(lambda: seat.record.asked("/visit"), 60)
+    seat.record.wait(lambda: seat.record.asked("/visit"), 120)
     began = time.monotonic()
     _toured(seat)
     said: dict[str, Any] = {"driven": browser.answers()}
@@ -241,7 +241,7 @@ def chromium_asked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
 
 def _chromium_asked(seat: Seat, job: dict[str, Any], browser: chromium.Chromium) -> dict[str, Any]:
     """What Chromium believes of its policy, what it shows, and what it does with a form that is typed into."""
-    said: dict[str, Any] = {"version": browser.call("Browser.getVersion")["product"]}
+    said: dict[str, Any] = {"version": browser.call("Browser.getVersion", within=120)["product"]}
     said["first"] = browser.pages()
     said["policy"] = browser.policy()
     said["shown"] = {url: browser.look(url) for url in LOOKED_AT_CHROMIUM}
