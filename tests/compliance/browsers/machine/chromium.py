@@ -152,11 +152,11 @@ class Chromium:
     def look(self, url: str) -> dict[str, str]:
         """What becomes of an address that somebody types: what is shown in the end."""
         session = self.tab(url)
-        for _ in range(40):
+        for _ in range(300):
             if self.evaluate(session, "document.readyState == 'complete' && location.href != 'about:blank'"):
                 break
             time.sleep(0.05)
-        return self.evaluate(session, "({title: document.title, text: document.body.innerText.slice(0, 200)})")
+        return self.evaluate(session, "({shown: location.href, title: document.title})")
 
     def type(self, session: str, words: list[str]) -> None:
         """Type as a keyboard does, a field each, and send the form."""

@@ -105,10 +105,13 @@ def _urls(seat: Seat, job: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _toured(seat: Seat, within: float = 20) -> None:
-    """Wait until the pages have said all that they have to say."""
+def _toured(seat: Seat, job: dict[str, Any], within: float = 90) -> None:
+    """Wait until the pages have said all that they have to say; raises `TimeoutError`."""
     record = seat.record
-    record.wait(lambda: record.asked("/second-done") and record.asked("/download"), within)
+    if not record.wait(lambda: record.asked("/second-done") and record.asked("/download"), within):
+        raise TimeoutError("the pages of the check were not shown to their end")
+    # A host that may not be reached is never heard of: then this takes its time.
+    record.wait(lambda: len({one["host"] for one in record.asked("/allowed")}) == len(job["allowed"]), 20)
 
 
 def _forms(seat: Seat) -> tuple[tuple[str, list[str]], ...]:
@@ -145,7 +148,7 @@ def _firefox_tour(seat: Seat, job: dict[str, Any]) -> tuple[firefox.Firefox, dic
     for name, url in _urls(seat, job).items():
         if name not in ("form", "note"):
             browser.do("open", url=url)
-    _toured(seat)
+    _toured(seat, job)
     said |= {"shown": browser.do("look", urls=list(LOOKED_AT)), "tools": browser.do("tools")}
     for name, words in _forms(seat):
         browser.do("open", url=_urls(seat, job)[name])
@@ -192,7 +195,7 @@ def _chromium_tour(seat: Seat, job: dict[str, Any]) -> tuple[chromium.Chromium, 
     browser = chromium.Chromium(seat, CHROMIUM_WISHES, urls[0], side_load=True)
     seat.record.wait(lambda: seat.record.asked("/visit"), 120)
     began = time.monotonic()
-    _toured(seat)
+    _toured(seat, job)
     said: dict[str, Any] = {"driven": browser.answers()}
     _idle(seat, began, job["dwell"])
     said["downloads"] = _files(seat)
