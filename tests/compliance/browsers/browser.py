@@ -8,7 +8,6 @@ from typing import Any
 
 from browsers import health
 from browsers.plays import LISTED_TRACKER, NAMES, Plays
-
 from readingroom.verify.api import Promise
 
 

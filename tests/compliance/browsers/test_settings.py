@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from browsers.browser import Browser, Sight
 from browsers.plays import Plays
-
 from readingroom.verify.api import Promise, control
 
 WATCHER = "watcher@reading-room.example"

@@ -16,6 +16,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import chromium
@@ -152,7 +154,7 @@ def _firefox_tour(seat: Seat, job: dict[str, Any]) -> tuple[firefox.Firefox, dic
     said |= {"shown": browser.do("look", urls=list(LOOKED_AT)), "tools": browser.do("tools")}
     for name, words in _forms(seat):
         browser.do("open", url=_urls(seat, job)[name])
-        _filled(seat, name, lambda: browser.do("type", words=words))
+        _filled(seat, name, partial(browser.do, "type", words=words))
     said["state"] = browser.do("settled")
     _idle(seat, began, job["dwell"])
     said["downloads"] = _files(seat)
@@ -205,7 +207,7 @@ def _chromium_tour(seat: Seat, job: dict[str, Any]) -> tuple[chromium.Chromium, 
 
 def _chain(seat: Seat, urls: list[str]) -> None:
     """Without a screen, Chromium opens one address; each page then goes on to the next."""
-    for this, following in zip(urls, urls[1:]):
+    for this, following in pairwise(urls):
         seat.internet.after[this.split("://")[1]] = following
 
 
@@ -250,7 +252,7 @@ def _chromium_asked(seat: Seat, job: dict[str, Any], browser: chromium.Chromium)
     said["shown"] = {url: browser.look(url) for url in LOOKED_AT_CHROMIUM}
     for name, words in _forms(seat):
         form = browser.tab(_urls(seat, job)[name])
-        _filled(seat, name, lambda: browser.type(form, words))
+        _filled(seat, name, partial(browser.type, form, words))
     return said
 
 
