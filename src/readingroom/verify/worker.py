@@ -75,7 +75,8 @@ def _options(job: Job) -> list[str]:
     return [
         # Plain asserts: pytest's own would put the values of variables into the message.
         "--assert=plain", "--tb=short", "-q", "-rN", "--continue-on-collection-errors", "--import-mode=importlib",
-        "-o", f"pythonpath={job.tests_dir}", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-c", os.devnull, "--rootdir", str(job.tests_dir),
+        "-o", f"pythonpath={job.tests_dir}",
+        "-p", "no:cacheprovider", "-p", "no:faulthandler", "-c", os.devnull, "--rootdir", str(job.tests_dir),
         *map(str, job.files),
     ]  # fmt: skip
 
