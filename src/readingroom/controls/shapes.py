@@ -75,9 +75,9 @@ def _extension(text: str) -> str:
 def _address(text: str, advice: str, schemes: str = "https?") -> str:
     """A web address as written. It names no login, and holds nothing that a template or a shell could take for its own."""
     found = re.fullmatch(
-        rf"{schemes}://([^/?#:@]+|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?([/?#][{_ADDRESS_CHARACTERS}]*)?", text
+        rf"{schemes}://([^/?#:@\[\]]+|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?([/?#][{_ADDRESS_CHARACTERS}]*)?", text
     )
-    if not found or not (_HOST.fullmatch(found[1].lower()) or found[1].startswith("[")):
+    if not found or not (found[1].startswith("[") or _HOST.fullmatch(found[1].lower())):
         raise Unfit(f"{text[:60]!r} is not a web address", advice, "bad-address")
     return text
 

@@ -48,6 +48,8 @@ def _block(key: str, rows: Mapping[str, Any], catalogue: Catalogue) -> str:
 def _cell(row: Mapping[str, Any], browser: str) -> str:
     said = row.get(browser, {})
     lines = [line for kind, note in _KINDS.items() for line in _keys(said.get(kind, {}), note)]
+    if "start" in said:
+        lines.append(f"started with `{said['start']}` where private windows are forced")
     if "lacks" in said:
         lines.append(f"**Not supported:** {said['lacks']}")
     return "<br>".join(lines) or "nothing to set"

@@ -27,7 +27,7 @@ class Job(_Message):
     files: tuple[Path, ...]
     log: Path
     shuffle: int | None = None
-    test_seconds: int = 60
+    test_seconds: int = 120
 
 
 class Reached(_Message):

@@ -8,7 +8,6 @@ from typing import Any
 
 from browsers import health
 from browsers.plays import LISTED_TRACKER, NAMES, Plays
-
 from readingroom.verify.api import Promise
 
 
@@ -80,6 +79,12 @@ class Browser:
     def asked(self) -> Sight:
         """Chromium under the policy less what keeps it from being asked; Firefox can be asked under all of it."""
         return self.seen("asked" if self.name == "chromium" else "locked")
+
+    def always_incognito(self) -> bool:
+        """Is this Chromium, and does it say that every window of it is incognito?"""
+        if self.name != "chromium":
+            return False
+        return bool(self.asked.found["policy"]["set"].get("IncognitoModeAvailability", {}).get("value") == 2)
 
     def served(self) -> set[str]:
         """The names that the play's own internet answers for."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browsers.browser import Browser
-from browsers.plays import NAMES, Plays, plays
 from testinfra.host import Host
 
+from browsers.browser import Browser
+from browsers.plays import NAMES, Plays, plays
 from readingroom.verify.api import Promise
 
 

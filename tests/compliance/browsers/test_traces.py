@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from browsers.browser import Browser
-
 from readingroom.verify.api import Promise, control
 
 VISIT = ("host", "path", "title", "cookie", "script", "local", "database", "cache", "icon", "worker", "second", "plain",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -82,6 +81,7 @@ class Chromium:
         self._events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self._turn = 0
+        self._session = ""
         self.ended = False
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -121,12 +121,13 @@ class Chromium:
         return answer["result"]
 
     def tab(self, url: str) -> str:
-        """Open a page in a tab; its session."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session: str = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.call("Page.enable", session)
-        self.call("Page.navigate", session, url=url)
-        return session
+        """Go to an address in the tab that is there (a policy may forbid another one of our making); its session."""
+        if not self._session:
+            target = next(one for one in self.call("Target.getTargets")["targetInfos"] if one["type"] == "page")
+            self._session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+            self.call("Page.enable", self._session)
+        self.call("Page.navigate", self._session, url=url)
+        return self._session
 
     def evaluate(self, session: str, expression: str) -> Any:
         """What a page says."""
@@ -150,11 +151,11 @@ class Chromium:
     def look(self, url: str) -> dict[str, str]:
         """What becomes of an address that somebody types: what is shown in the end."""
         session = self.tab(url)
-        for _ in range(40):
+        for _ in range(300):
             if self.evaluate(session, "document.readyState == 'complete' && location.href != 'about:blank'"):
                 break
             time.sleep(0.05)
-        return self.evaluate(session, "({title: document.title, text: document.body.innerText.slice(0, 200)})")
+        return self.evaluate(session, "({shown: location.href, title: document.title})")
 
     def type(self, session: str, words: list[str]) -> None:
         """Type as a keyboard does, a field each, and send the form."""

@@ -76,7 +76,7 @@ class Firefox:
             program = f"{folder()}/firefox"
         self.process = seat.start([program, "--headless", "--profile", self.profile, *arguments])
 
-    def do(self, command: str, within: float = 20, **arguments: Any) -> Any:
+    def do(self, command: str, within: float = 90, **arguments: Any) -> Any:
         """Have the driver do something and return what it says; raises `TimeoutError`, `RuntimeError`."""
         place = f"{self.seat.work}/command-{self.turn}"
         Path(f"{place}.part").write_text(json.dumps({"do": command, **arguments}))

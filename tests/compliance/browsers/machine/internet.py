@@ -25,7 +25,6 @@ from typing import Any
 import ground
 import pages
 
-
 DNS_MESSAGE = "application/dns-message"
 
 
@@ -69,7 +68,7 @@ class Internet:
     def __init__(self, folder: Path, secure: list[str], insecure: list[str], base: str, doh: str) -> None:
         self.record = Record()
         self.folder = folder
-        self.addresses = {name: ground.SITE for name in secure} | {name: ground.PLAIN for name in insecure}
+        self.addresses = dict.fromkeys(secure, ground.SITE) | dict.fromkeys(insecure, ground.PLAIN)
         self.base = base
         self.names = pages.names(base)
         self.doh = doh

@@ -85,7 +85,7 @@ const picture = url => new Promise(done => { const i = new Image(); i.onload = (
   i.onerror = () => done("refused"); i.src = url; });
 const frame = new Promise(done => { onmessage = e => done(e.data); });
 async function third() {
-  await picture("https://@tracker@/pixel?1"); await picture("https://@tracker@/pixel?2"); return within(frame, 3000);
+  await picture("https://@tracker@/pixel?1"); await picture("https://@tracker@/pixel?2"); return within(frame, 15000);
 }
 </script>"""
 _FRAME = """<!doctype html><script>
@@ -109,7 +109,7 @@ fetch(location.pathname + "-ready", {method: "POST"});
 
 _VISIT = """<script>
 const said = {};
-const note = (name, promise, span = 1000) => within(promise, span).then(value => { said[name] = value; });
+const note = (name, promise, span = 10000) => within(promise, span).then(value => { said[name] = value; });
 const state = name => navigator.permissions.query({name}).then(found => found.state);
 const media = what => navigator.mediaDevices.getUserMedia(what).then(() => "granted");
 async function stored() {
@@ -133,9 +133,9 @@ async function cached() {
     note("worker", navigator.serviceWorker ? navigator.serviceWorker.register("/worker.js").then(() => "kept") : 0),
     ...["geolocation", "notifications", "camera", "microphone"].map(name => note(name, state(name))),
     note("place", new Promise(done => navigator.geolocation.getCurrentPosition(() => done("granted"),
-      e => done("refused " + e.code)))),
+      e => done("refused " + e.code))), 1000),
     note("popup", Promise.resolve(window.open("/popup", "_blank") ? "opened" : "refused")),
-    note("third", third(), 5000), note("listed", picture("https://@listed@/pixel?listed"), 5000),
+    note("third", third(), 20000), note("listed", picture("https://@listed@/pixel?listed"), 20000),
   ]);
   history.pushState({}, "", "/" + word("path"));
   said.cookies = document.cookie.split("; ").filter(Boolean).length;

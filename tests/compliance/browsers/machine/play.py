@@ -16,6 +16,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import chromium
@@ -68,7 +70,7 @@ LOOKED_AT = (
     "about:profiles",
     "file:///etc/hostname",
 )
-LOOKED_AT_CHROMIUM = ("chrome://settings/", "chrome://flags/", "chrome://extensions/", "file:///etc/hostname")
+LOOKED_AT_CHROMIUM = ("chrome://flags/", "file:///etc/hostname")
 
 
 def main() -> None:
@@ -105,10 +107,13 @@ def _urls(seat: Seat, job: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _toured(seat: Seat, within: float = 20) -> None:
-    """Wait until the pages have said all that they have to say."""
+def _toured(seat: Seat, job: dict[str, Any], within: float = 90) -> None:
+    """Wait until the pages have said all that they have to say; raises `TimeoutError`."""
     record = seat.record
-    record.wait(lambda: record.asked("/second-done") and record.asked("/download"), within)
+    if not record.wait(lambda: record.asked("/second-done") and record.asked("/download"), within):
+        raise TimeoutError("the pages of the check were not shown to their end")
+    # A host that may not be reached is never heard of: then this takes its time.
+    record.wait(lambda: len({one["host"] for one in record.asked("/allowed")}) == len(job["allowed"]), 20)
 
 
 def _forms(seat: Seat) -> tuple[tuple[str, list[str]], ...]:
@@ -140,16 +145,16 @@ def _files(seat: Seat) -> list[str]:
 
 def _firefox_tour(seat: Seat, job: dict[str, Any]) -> tuple[firefox.Firefox, dict[str, Any]]:
     browser = firefox.Firefox(seat, FIREFOX_WISHES, side_load=True)
-    said: dict[str, Any] = {"first": browser.do("pages", within=60)}
+    said: dict[str, Any] = {"first": browser.do("pages", within=120)}
     began = time.monotonic()
     for name, url in _urls(seat, job).items():
         if name not in ("form", "note"):
             browser.do("open", url=url)
-    _toured(seat)
+    _toured(seat, job)
     said |= {"shown": browser.do("look", urls=list(LOOKED_AT)), "tools": browser.do("tools")}
     for name, words in _forms(seat):
         browser.do("open", url=_urls(seat, job)[name])
-        _filled(seat, name, lambda: browser.do("type", words=words))
+        _filled(seat, name, partial(browser.do, "type", words=words))
     said["state"] = browser.do("settled")
     _idle(seat, began, job["dwell"])
     said["downloads"] = _files(seat)
@@ -164,7 +169,7 @@ def firefox_locked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     browser.kill()
     said["killed"] = seat.sweep()
     browser = firefox.Firefox(seat, FIREFOX_WISHES, "--search", seat.base + "search")
-    browser.do("pages", within=60)
+    browser.do("pages", within=120)
     before = len(seat.record.asked("/report"))
     browser.do("open", url=_urls(seat, job)["visit"])
     seat.record.wait(lambda: len(seat.record.asked("/report")) > before, 15)
@@ -190,9 +195,9 @@ def _chromium_tour(seat: Seat, job: dict[str, Any]) -> tuple[chromium.Chromium, 
     urls.append(_urls(seat, job)["plain"])  # last, since it may be the end of the way
     _chain(seat, urls)
     browser = chromium.Chromium(seat, CHROMIUM_WISHES, urls[0], side_load=True)
-    seat.record.wait(lambda: seat.record.asked("/visit"), 60)
+    seat.record.wait(lambda: seat.record.asked("/visit"), 120)
     began = time.monotonic()
-    _toured(seat)
+    _toured(seat, job)
     said: dict[str, Any] = {"driven": browser.answers()}
     _idle(seat, began, job["dwell"])
     said["downloads"] = _files(seat)
@@ -202,7 +207,7 @@ def _chromium_tour(seat: Seat, job: dict[str, Any]) -> tuple[chromium.Chromium, 
 
 def _chain(seat: Seat, urls: list[str]) -> None:
     """Without a screen, Chromium opens one address; each page then goes on to the next."""
-    for this, following in zip(urls, urls[1:]):
+    for this, following in pairwise(urls):
         seat.internet.after[this.split("://")[1]] = following
 
 
@@ -241,13 +246,13 @@ def chromium_asked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
 
 def _chromium_asked(seat: Seat, job: dict[str, Any], browser: chromium.Chromium) -> dict[str, Any]:
     """What Chromium believes of its policy, what it shows, and what it does with a form that is typed into."""
-    said: dict[str, Any] = {"version": browser.call("Browser.getVersion")["product"]}
+    said: dict[str, Any] = {"version": browser.call("Browser.getVersion", within=120)["product"]}
     said["first"] = browser.pages()
     said["policy"] = browser.policy()
     said["shown"] = {url: browser.look(url) for url in LOOKED_AT_CHROMIUM}
     for name, words in _forms(seat):
         form = browser.tab(_urls(seat, job)[name])
-        _filled(seat, name, lambda: browser.type(form, words))
+        _filled(seat, name, partial(browser.type, form, words))
     return said
 
 

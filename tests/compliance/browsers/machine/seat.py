@@ -43,7 +43,7 @@ class Seat:
         """Give what we made to the account."""
         for folder, folders, files in os.walk(path):
             for name in ("", *folders, *files):
-                os.chown(os.path.join(folder, name), self.uid, self.gid)
+                os.chown(os.path.join(folder, name), self.uid, self.gid, follow_symlinks=False)
 
     def start(self, command: list[str], **more: Any) -> subprocess.Popen[bytes]:
         """Start a program as the account, without a screen and without a session."""
