@@ -208,7 +208,7 @@ _POLICY = """(async () => {
 
 def _side_load(seat: Any) -> list[str]:
     """An extension as a program brings it along that wants to watch; once it runs, the tracker hears of it."""
-    place = f"{seat.home}/watcher"
+    place = f"{seat.work}/watcher"
     os.makedirs(place, exist_ok=True)
     address = f"https://{seat.internet.names['tracker']}/watcher"
     Path(f"{place}/manifest.json").write_text(json.dumps({
