@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from sessions import canaries, leftovers
-from sessions import search as searching
-from sessions.session import CONSOLE, SCREEN, doors, opened, over, require_nobody, settle
 from testinfra.host import Host
 
 from readingroom.verify import probe
 from readingroom.verify.api import Promise, control
+from sessions import canaries, leftovers
+from sessions import search as searching
+from sessions.session import CONSOLE, SCREEN, doors, opened, over, require_nobody, settle
 
 NOTHING = "nothing is promised here"
 AT = {CONSOLE: "at the console", SCREEN: "at the screen"}

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from sessions import leftovers
-from sessions.session import opened, require_nobody, settle
 from testinfra.host import Host
 
 from readingroom.verify import probe
 from readingroom.verify.api import Promise, control
+from sessions import leftovers
+from sessions.session import opened, require_nobody, settle
 
 NOTHING = "nothing is promised here"
 # How long a watcher may take to see something.

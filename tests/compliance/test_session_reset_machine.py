@@ -11,13 +11,13 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-from sessions import canaries, desktop, dumps, leftovers
-from sessions import search as searching
-from sessions.session import Session, opened, require_nobody, settle
 from testinfra.host import Host
 
 from readingroom.verify import probe
 from readingroom.verify.api import Promise, control
+from sessions import canaries, desktop, dumps, leftovers
+from sessions import search as searching
+from sessions.session import Session, opened, require_nobody, settle
 
 NOTHING = "nothing is promised here"
 
@@ -87,7 +87,7 @@ def files_untouched_for_two_days_are_deleted(host: Host, promise: Promise) -> No
     said = host.run(
         "SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console systemd-tmpfiles --clean --prefix=/tmp --prefix=/var/tmp"
     ).stderr
-    for folder in ("/tmp", "/var/tmp"):  # noqa: S108
+    for folder in ("/tmp", "/var/tmp"):
         threshold = re.search(rf'Cleanup threshold for .*"{folder}" is \w+ ([-\d]+ [:\d]+)', said)
         assert threshold, f"old files in {folder} are not deleted"
         age = float(probe.run(host, f"echo $(( $(date +%s) - $(date -d '{threshold[1]}' +%s) ))"))

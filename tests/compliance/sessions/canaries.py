@@ -58,7 +58,7 @@ HOME: Mapping[str, str] = {
     "a thumbnail": THUMBNAIL,
 }  # fmt: skip
 
-TEMPORARY_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - looked into, not trusted
+TEMPORARY_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 TEMPORARY: Mapping[str, str] = {
     folder: f"echo $word >{folder}/$word && mkdir {folder}/d$word && echo $word >{folder}/d$word/page"
     for folder in TEMPORARY_FOLDERS
