@@ -48,6 +48,9 @@ def _block(key: str, rows: Mapping[str, Any], catalogue: Catalogue) -> str:
 def _cell(row: Mapping[str, Any], browser: str) -> str:
     said = row.get(browser, {})
     lines = [line for kind, note in _KINDS.items() for line in _keys(said.get(kind, {}), note)]
+    if "unfound" in said:
+        lines.append(f"started so that it does not find {', '.join(f'`{host}`' for host in said['unfound'])}")
+    lines += [f"started with `{flag}`" for flag in said.get("flags", ())]
     if "start" in said:
         lines.append(f"started with `{said['start']}` where private windows are forced")
     if "lacks" in said:

@@ -59,7 +59,8 @@ class Seat:
 
     def output(self) -> str:
         """The last that programs said."""
-        return Path(f"{self.work}/output").read_text(errors="replace")[-2000:]
+        log = Path(f"{self.work}/output")
+        return log.read_text(errors="replace")[-2000:] if log.exists() else ""
 
     def kill_all(self) -> None:
         """End every process of the account at once, as a power cut would."""
