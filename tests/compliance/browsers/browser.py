@@ -49,7 +49,7 @@ class Sight:
         return packets
 
     def traces(self, when: str, kinds: Iterable[str]) -> list[str]:
-        """Of these kinds of trace, those that were left (`killed`, `closed`)."""
+        """Of these kinds of trace, those that were left (`killed`, `closed`, or `left` without a policy)."""
         return sorted(set(kinds) & set(self.found[when]))
 
 

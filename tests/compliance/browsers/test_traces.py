@@ -19,7 +19,7 @@ def test_a_visit_leaves_no_trace_that_is_not_promised(browser: Browser, promise:
     if promise.value == "keep":
         promise.observed("nothing is promised: the browser may keep a history")
         return
-    browser.can_tell(set(browser.found.traces("killed", SURE)) == SURE, "the traces of a visit")
+    browser.can_tell(set(browser.found.traces("left", SURE)) == SURE, "the traces of a visit")
     browser.locked.visited()
     browser.heeds()
     closed = browser.locked.traces("closed", VISIT)
@@ -44,7 +44,7 @@ def test_what_is_typed_is_not_kept(browser: Browser, promise: Promise) -> None:
         assert not state["offers"], "Firefox would save passwords"
         assert not state["forms"], "Firefox remembers what was typed into a form"
     else:
-        browser.can_tell(browser.found.traces("killed", ["typed"]), "what was typed into a form")
+        browser.can_tell(browser.found.traces("left", ["typed"]), "what was typed into a form")
     assert browser.asked.requests("/sent"), "the form of the check was not sent"
     for when in ("killed", "closed") if browser.name == "firefox" else ("killed",):
         left = browser.asked.traces(when, TYPED)

@@ -183,7 +183,7 @@ def firefox_found(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     firefox.install_driver(seat.work, seat.internet.authority())
     browser, said = _firefox_tour(seat, job)
     browser.kill()
-    said["killed"] = seat.sweep()
+    said["left"] = seat.sweep()
     return said
 
 
@@ -228,8 +228,8 @@ def chromium_found(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     chromium.unlock()
     browser, said = _chromium_tour(seat, job)
     said |= _chromium_asked(seat, job, browser)
-    browser.kill()
-    said["killed"] = seat.sweep()
+    browser.quit()  # it writes its cookies then, or after half a minute
+    said["left"] = seat.sweep()
     return said
 
 
