@@ -48,9 +48,12 @@ class Sight:
         packets: list[dict[str, Any]] = self.found["packets"]
         return packets
 
-    def traces(self, when: str, kinds: Iterable[str]) -> list[str]:
-        """Of these kinds of trace, those that were left (`killed`, `closed`)."""
-        return sorted(set(kinds) & set(self.found[when]))
+    def traces(self, when: str, kinds: Iterable[str], beside: str = "") -> list[str]:
+        """Of these kinds of trace, those that were left (`killed`, `closed`, or `left` without a policy), `beside` a folder."""
+        left = self.found[when]
+        return sorted(
+            kind for kind in set(kinds) & set(left) if not beside or any(beside not in path for path in left[kind])
+        )
 
 
 class Browser:

@@ -16,6 +16,7 @@ SAFETY = {
     },
     "chromium": {"safebrowsing.googleapis.com"},
 }  # fmt: skip
+LOCATION = "www.googleapis.com"
 PROBES = {
     "detectportal.firefox.com", "connectivitycheck.gstatic.com", "www.gstatic.com", "ipv4only.arpa", "example.org",
 }  # fmt: skip
@@ -123,6 +124,8 @@ def test_nobody_hears_of_a_browser_that_is_left_alone(browser: Browser, promise:
 def _foreign(browser: Browser, sight: Sight) -> list[str]:
     """The names that were asked for without need: neither ours, nor for safety, nor another promise's."""
     own = {*browser.served(), *SAFETY[browser.name], *PROBES, *RESOLVERS}
+    if sight.visited()["geolocation"] == "granted":
+        own.add(LOCATION)  # the page asked where it is, and was allowed to
     return sorted(name for name in sight.names() - own if not name.endswith(".in-addr.arpa"))
 
 

@@ -52,7 +52,8 @@ def test_an_extension_that_is_brought_along_does_not_run(browser: Browser, promi
         allowed = [] if promise.value == "none" else promise.inputs["browser.allowed_extensions"]
         strange = [one for one in running if one not in allowed]
         assert not strange, f"Firefox runs {len(strange)} add-ons that the library has not chosen"
-        assert not browser.locked.found["state"]["allowed"]["xpinstall"], "web sites may offer add-ons to Firefox"
+        browser.can_tell(browser.found.found["state"]["mayAdd"], "that an add-on may be added")
+        assert not browser.locked.found["state"]["mayAdd"], "Firefox would add an add-on that nobody has chosen"
     else:
         browser.can_tell(browser.found.requests("/watcher", "tracker"), "an extension that is brought along")
         assert not browser.locked.requests("/watcher", "tracker"), "Chromium runs an extension that was brought along"

@@ -14,6 +14,8 @@ import ground
 
 PROGRAM = "/usr/bin/chromium"
 POLICIES = "/etc/chromium/policies"
+FLAGS = "/etc/chromium.d"
+PACKAGED = {"README", "apikeys", "default-flags", "dev-shm", "extensions"}
 
 
 def installed() -> bool:
@@ -22,12 +24,14 @@ def installed() -> bool:
 
 def unlock() -> None:
     """Take every policy away: Chromium as it is found."""
-    for place in ("/etc/chromium", "/etc/chromium.d"):
+    for place in ("/etc/chromium", FLAGS):
         if os.path.isdir(place):
             ground.private(place)
     if os.path.isdir(POLICIES):
         ground.forget(POLICIES)
-    # Flags of the package stay; somebody else's go.
+    for name in os.listdir(FLAGS) if os.path.isdir(FLAGS) else ():
+        if name not in PACKAGED:
+            ground.forget(f"{FLAGS}/{name}")
 
 
 def managed() -> dict[str, dict[str, Any]]:

@@ -83,6 +83,12 @@ async function bookmarks() {
   const { PlacesUtils } = ChromeUtils.importESModule("resource://gre/modules/PlacesUtils.sys.mjs");
   const found = [];
   const walk = node => { if (node.uri) found.push({ title: node.title, url: node.uri }); (node.children || []).forEach(walk); };
+  const managed = browserWindow().document.getElementById("managed-bookmarks");
+  if (managed && !managed.hidden) {
+    browserWindow().PlacesToolbarHelper.populateManagedBookmarks(managed.menupopup);
+    for (const item of managed.menupopup.querySelectorAll("menuitem"))
+      if (item.link) found.push({ title: item.label, url: item.link });
+  }
   for (const root of [PlacesUtils.bookmarks.toolbarGuid, PlacesUtils.bookmarks.menuGuid])
     walk(await PlacesUtils.promiseBookmarksTree(root));
   return found;
@@ -102,6 +108,7 @@ async function state() {
       .map(one => ({ id: one.id, active: one.isActive, type: one.type })),
     allowed: Object.fromEntries(["devtools", "xpinstall", "installTemporaryAddon", "profileManagement", "safeMode",
       "profileImport"].map(name => [name, Services.policies.isAllowed(name)])),
+    mayAdd: Services.policies.mayInstallAddon({ id: "watcher@reading-room.example", type: "extension" }),
     search: await quietly(search),
     bookmarks: await quietly(bookmarks),
     private: window.PrivateBrowsingUtils.isWindowPrivate(window),

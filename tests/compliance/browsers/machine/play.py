@@ -116,6 +116,12 @@ def _toured(seat: Seat, job: dict[str, Any], within: float = 90) -> None:
     record.wait(lambda: len({one["host"] for one in record.asked("/allowed")}) == len(job["allowed"]), 20)
 
 
+def _again(seat: Seat, before: int) -> None:
+    """Wait for the visit of the second run, without which its end would leave nothing to find; raises `TimeoutError`."""
+    if not seat.record.wait(lambda: len(seat.record.asked("/report")) > before, 60):
+        raise TimeoutError("the page of the check was not shown a second time")
+
+
 def _forms(seat: Seat) -> tuple[tuple[str, list[str]], ...]:
     """What is typed into which page."""
     return ("note", [seat.base + "typed"]), ("form", [seat.base + "typed", seat.base + "password"])
@@ -172,7 +178,7 @@ def firefox_locked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     browser.do("pages", within=120)
     before = len(seat.record.asked("/report"))
     browser.do("open", url=_urls(seat, job)["visit"])
-    seat.record.wait(lambda: len(seat.record.asked("/report")) > before, 15)
+    _again(seat, before)
     browser.quit()
     said["closed"] = seat.sweep()
     return said
@@ -183,7 +189,7 @@ def firefox_found(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     firefox.install_driver(seat.work, seat.internet.authority())
     browser, said = _firefox_tour(seat, job)
     browser.kill()
-    said["killed"] = seat.sweep()
+    said["left"] = seat.sweep()
     return said
 
 
@@ -218,7 +224,7 @@ def chromium_locked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     before = len(seat.record.asked("/report"))
     _chain(seat, [job["search"], _urls(seat, job)["visit"]])
     browser = chromium.Chromium(seat, CHROMIUM_WISHES, f"? {seat.base}search")
-    seat.record.wait(lambda: len(seat.record.asked("/report")) > before, 20)
+    _again(seat, before)
     browser.quit()
     said["closed"] = seat.sweep()
     return said
@@ -228,8 +234,8 @@ def chromium_found(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     chromium.unlock()
     browser, said = _chromium_tour(seat, job)
     said |= _chromium_asked(seat, job, browser)
-    browser.kill()
-    said["killed"] = seat.sweep()
+    browser.quit()  # it writes its cookies then, or after half a minute
+    said["left"] = seat.sweep()
     return said
 
 
