@@ -265,7 +265,6 @@ getent passwd | awk -F: '$3 >= 1000 && $3 < 60000 {print $1}' | while read -r lo
   grep -rqsE "^(last-user|user|username) *= *$login$" /var/lib/lightdm/.cache/lightdm-gtk-greeter \
       /var/lib/lightdm/.cache/slick-greeter /var/cache/lightdm && echo "$login"
   [ -e "/var/lib/AccountsService/users/$login" ] && echo "$login"
-  [ -d "/var/lib/lightdm-data/$login" ] && echo "$login"
 done | sort -u | wc -l
 """
 

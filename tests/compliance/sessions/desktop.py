@@ -73,7 +73,8 @@ def clipboard_keepers(session: Session) -> int:
     said = session.run(
         # the first file of a name wins; Hidden means: as if it were not there
         "seen=' '; for d in ~/.config/autostart $(echo ${XDG_CONFIG_DIRS:-/etc/xdg} | tr : ' ' "
-        "| sed 's|\\([^ ]*\\)|\\1/autostart|g'); do for f in $d/*.desktop; do n=${f##*/}; "
+        "| sed 's|\\([^ ]*\\)|\\1/autostart|g'); do for f in $d/*.desktop; do "
+        '[ -f "$f" ] || continue; n=${f##*/}; '
         'case $seen in *" $n "*) continue;; esac; seen="$seen$n "; '
         "grep -qi '^Hidden *= *true' $f && continue; "
         f"grep -qiE '^Exec *=.*({_CLIPBOARDS})' $f && echo $n; done; done"
