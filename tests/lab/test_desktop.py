@@ -130,13 +130,14 @@ def use_the_desktop(screen: Screen) -> str:
 def found(screen: Screen, word: str) -> list[str]:
     """Files that hold the word or are named after it, but for the web site, the print service and the logs."""
     places = "/home /tmp /var/tmp /dev/shm /run /var/lib /var/cache /root /media"
-    # the printer's own folder is the paper
-    known = r"/srv|/var/lib/lab-printer|/var/spool/cups|/var/cache/cups|/var/log|/run/log"
+    # the printer's own folders are the paper
+    known = r"/srv|/var/lib/lab-printer|/tmp/ippeveprinter|/var/spool/cups|/var/cache/cups|/var/log|/run/log"
     return screen.run(
-        "mkdir -p /run/under && mount --bind / /run/under\n"
-        f"{{ grep -rlaF --devices=skip {word} {places} /run/under/home /run/under/tmp /run/under/var/tmp; "
-        f"find {places} /run/under/home -name '*{word}*'; }} 2>/dev/null | grep -vE '{known}' | sort -u; "
-        "umount /run/under"
+        # what lies on the disk, beneath what is mounted over it; not below a place, or it would be searched whole
+        "mount --bind / /mnt\n"
+        f"{{ grep -rlaF --devices=skip {word} {places} /mnt/home /mnt/tmp /mnt/var/tmp; "
+        f"find {places} /mnt/home -name '*{word}*'; }} 2>/dev/null | grep -vE '{known}' | sort -u; "
+        "umount /mnt"
     ).splitlines()
 
 
@@ -157,9 +158,11 @@ def test_2_whatever_ends_a_session_the_next_is_clean(screen: Screen, end: str, t
     picture(screen, f"desktop-{end}", tmp_path)
     {"logout": log_out, "killed": kill, "full": fill_and_log_out, "restart": restart}[end](screen)
     eventually(screen.has_nobody, "the session did not end, or the greeter did not come back", 60)
-    assert not found(screen, word), f"after {end}, something of the session is still there"
+    left = found(screen, word)
+    assert not left, f"after {end}, something of the session is still there: {', '.join(left)}"
     screen.log_in()
-    assert not found(screen, word), f"after {end}, the next session finds something of the one before"
+    left = found(screen, word)
+    assert not left, f"after {end}, the next session finds something of the one before: {', '.join(left)}"
     again = screen.run(
         "ls -A /home/patron | grep -v -e '^.X' -e '^.ICE' -e '^.xsession' -e '^.cache' -e '^.config' || true"
     )
