@@ -21,7 +21,8 @@ def test_a_visit_leaves_no_trace_that_is_not_promised(browser: Browser, promise:
     if promise.value == "keep":
         promise.observed("nothing is promised: the browser may keep a history")
         return
-    browser.can_tell(set(browser.found.traces("left", SURE)) == SURE, "the traces of a visit")
+    unseen = SURE - set(browser.found.traces("left", SURE))
+    browser.can_tell(not unseen, f"these traces of a visit: {', '.join(sorted(unseen))}")
     browser.locked.visited()
     browser.heeds()
     if promise.value == "cleared-on-exit" and browser.name == "chromium":

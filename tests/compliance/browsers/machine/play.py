@@ -244,6 +244,7 @@ def chromium_asked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     taken = chromium.without(CLOSES)
     browser = chromium.Chromium(seat, CHROMIUM_WISHES)
     said: dict[str, Any] = {"files": files, "taken": taken}
+    seat.record.wait(lambda: seat.record.requests, 10)  # the first page, before another one takes its place
     said |= _chromium_asked(seat, job, browser)
     browser.kill()
     said["killed"] = seat.sweep()
