@@ -3,11 +3,13 @@
 # SITE=name    a site of your own: inventories/name/hosts.yml with policies/name.yml (default: the disposable lab)
 # ENGINE=…     ansible (default) or pyinfra
 # LIMIT=…      machines or classes, separated by commas
+# ROLE=…       one role, for `make undo`
 # MACHINE=…    the lab machine for `make shell`
 
 SITE ?= lab
 ENGINE ?= ansible
 LIMIT ?=
+ROLE ?=
 MACHINE ?= public-1
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 CHOSEN := $(SITE) --engine $(ENGINE) $(if $(LIMIT),--limit $(LIMIT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check plan harden verify lab-up lab-down shell generate lint types tests unit docs lab-tests breaks molecule test bench format lock
+.PHONY: help setup check plan harden verify undo lab-up lab-down shell generate lint types tests unit docs lab-tests breaks molecule test bench format lock
 
 help: ## Explain these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ plan: $(VENV)/.done ## Say what harden would change, and change nothing
 
 verify: $(VENV)/.done ## Check every promise on the running machines
 	@tools/run verify $(SITE) $(if $(LIMIT),--limit $(LIMIT))
+
+undo: $(VENV)/.done ## Give machines back as they were before harden; says first what cannot come back, and asks
+	@tools/run undo $(SITE) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ROLE),--role $(ROLE))
 
 check: $(VENV)/.done ## Check the policy files alone
 	@$(BIN)/readingroom check

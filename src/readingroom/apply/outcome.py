@@ -18,8 +18,9 @@ _HINTS = (
 class Outcome:
     """Gathers the events of one machine."""
 
-    def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool) -> None:
+    def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool, verb: str = "harden") -> None:
         self.site, self.machine, self.roles, self.check = site, machine, roles, check
+        self.verb = "plan" if check and verb == "harden" else verb
         self.changes: list[Change] = []
         self.notes: list[str] = []
         self._announced: dict[tuple[str, str], str] = {}
@@ -48,7 +49,8 @@ class Outcome:
             self.notes.append(event.detail)
         elif event.kind in ("failed", "unreachable"):
             self._failure = event
-        self._done = self._done or event.kind == "done"
+        if event.kind in ("done", "failed", "unreachable"):
+            self._done = event.kind == "done"
         self._seconds = time.monotonic() - self._start
 
     def _note_change(self, change: Change) -> None:
@@ -96,13 +98,16 @@ class Outcome:
     def _words_when_ok(self) -> str:
         count = len(self.changes)
         if not count:
-            return "Nothing to change: everything is as it should be."
+            return f"Nothing to {'change: everything is as it should be' if self._applies else 'give back'}."
+        if not self._applies:
+            things = "1 thing" if count == 1 else f"{count} things"
+            return f"{things} would be given back; nothing was touched." if self.check else f"{things} given back."
         changes = f"{count} change" + ("s" if count != 1 else "")
         return f"{changes} would be made; nothing was touched." if self.check else f"{changes} made."
 
     def _words(self, interrupted: bool) -> str:
         failure = self._failure or Event("failed", self.machine, detail="the run ended before this machine's turn")
-        again = f"readingroom {'plan' if self.check else 'harden'} {self.site}"
+        again = f"readingroom {self.verb} {self.site}"
         if failure.kind == "unreachable" and not self._begun:
             hint = next((hint for sign, hint in _HINTS if sign in failure.detail), _OFF)
             hint = hint.format(ssh=f"ssh -F build/{self.site}/ssh_config {self.machine}")
@@ -115,6 +120,11 @@ class Outcome:
         else:
             head = f"Failed{f' at {place}' if place else ''}: {failure.detail}"
         return "\n".join([head, *self._state_of_things(), f"To go on, which is always safe: {again}"])
+
+    @property
+    def _applies(self) -> bool:
+        """Is this a run that makes changes, and not one that takes them back?"""
+        return self.verb in ("plan", "harden")
 
     def _state_of_things(self) -> list[str]:
         finished = [role for role in self.roles if role not in self.undone]

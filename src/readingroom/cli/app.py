@@ -11,6 +11,7 @@ from ..errors import ReadingRoomError
 from ..lab.cli import app as lab
 from . import machine_commands as about_machines
 from . import policy_commands as about_policy
+from . import undo_commands as about_undo
 from .output import out
 
 INTERRUPTED = 130
@@ -24,6 +25,8 @@ app = typer.Typer(
 app.command()(about_machines.harden)
 app.command()(about_machines.plan)
 app.command(name="verify")(about_machines.verify_)
+app.command()(about_undo.undo)
+app.command()(about_undo.leave)
 app.command()(about_policy.check)
 app.command()(about_policy.explain)
 app.command(name="compile")(about_policy.compile_)
