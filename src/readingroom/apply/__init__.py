@@ -1,9 +1,10 @@
 """Carry out a compiled policy on machines, with Ansible or with pyinfra.
 
-`harden` is all that other parts need. Neither engine is imported into the calling process: each runs as a child.
+`harden` and `planned` are all that other parts need. Neither engine is imported into the calling process: each runs as a child.
 """
 
 from readingroom.apply.harden import harden
 from readingroom.apply.model import ApplyResult, Change, Engine, Event, MachineResult
+from readingroom.apply.planned import Plan, planned
 
-__all__ = ["ApplyResult", "Change", "Engine", "Event", "MachineResult", "harden"]
+__all__ = ["ApplyResult", "Change", "Engine", "Event", "MachineResult", "Plan", "harden", "planned"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from readingroom.apply.model import Change, Event, MachineResult, Status
 
@@ -22,7 +23,8 @@ class Outcome:
         self.site, self.machine, self.roles, self.check = site, machine, roles, check
         self.changes: list[Change] = []
         self.notes: list[str] = []
-        self._announced: dict[tuple[str, str], str] = {}
+        self._announced: dict[tuple[str, str, str], str] = {}  # act, subject and detail → the role that came first
+        self._packages: set[str] = set()
         self._done = self._begun = False
         self._failure: Event | None = None
         self._reached = -1
@@ -43,7 +45,7 @@ class Outcome:
         if event.kind == "task":
             self._current = event
         elif event.kind == "changed":
-            self._note_change(Change(event.role, event.what, event.detail))
+            self._note_change(Change(event.role, event.what, event.detail, event.act, event.subject))
         elif event.kind == "note":
             self.notes.append(event.detail)
         elif event.kind in ("failed", "unreachable"):
@@ -53,10 +55,16 @@ class Outcome:
 
     def _note_change(self, change: Change) -> None:
         """Keep a change; in a dry run, one that an earlier role has announced already would not be left to do."""
-        subject = change.what.rpartition(": ")[2]
-        by_path = self.check and subject.rpartition(" ")[2].startswith("/")
-        if by_path and self._announced.setdefault((subject, change.detail), change.role) != change.role:
-            return
+        if self.check and change.act == "install":
+            fresh = [name for name in change.subject.split("\n") if name not in self._packages]
+            self._packages.update(fresh)
+            if not fresh:
+                return
+            change = replace(change, subject="\n".join(fresh))
+        elif self.check and change.act in ("write", "directory", "remove"):
+            key = (change.act, change.subject, change.detail)
+            if self._announced.setdefault(key, change.role) != change.role:
+                return
         self.changes.append(change)
 
     def engine_ended(self, complaints: str, interrupted: bool) -> None:

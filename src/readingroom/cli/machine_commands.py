@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import apply, verify
-from ..apply import ApplyResult, Change
+from ..apply import ApplyResult
 from ..errors import ReadingRoomError
 from ..fleet import LAB, Site
 from ..lab import Lab
-from ..report import plain, rows, table
+from ..report import plain, plan_text, rows, table
 from ..verify import Evidence
 from .output import out
-from .prepare import SiteArgument, prepare_and_compile
+from .prepare import Prepared, SiteArgument, prepare_and_compile
 from .progress import applying, verifying
 
 KEPT, BROKEN, BAD_INPUT, UNREACHABLE = 0, 1, 2, 3
@@ -42,14 +41,25 @@ def plan(
     engine: EngineOption = Engine.ansible,
     limit: LimitOption = None,
     role: RoleOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The plan for another program: plan.schema.json.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also show new files, and long diffs to their end.")] = False,
 ) -> None:
-    """Say what harden would change on each machine. Nothing is changed."""
+    """Say what harden would do to each machine, by promise, and whether anyone would notice. Nothing is changed."""
     ready = _ready(site)
-    names = _limited(ready, limit)
-    with applying(out, "Looking at what would change") as on_event:
-        result = apply.harden(ready, engine=engine.value, roles=role, machines=names, check=True, on_event=on_event)
-    code = _applied(result, with_changes=True)
-    raise typer.Exit(code)
+    names = _limited(ready.site, limit)
+    told = out.aside if as_json else out
+    with applying(told, "Looking at what would change") as on_event:
+        result = apply.harden(
+            ready.site, engine=engine.value, roles=role, machines=names, check=True, on_event=on_event
+        )
+    found = apply.planned(result, ready.site, ready.catalogue, complete=not (limit or role or result.interrupted))
+    if as_json:
+        out.raw(found.text())
+    else:
+        titles = {control.id: control.title for control in ready.catalogue.controls.values()}
+        for line in plan_text(found, titles, full=full):
+            out.show(line)
+    raise typer.Exit(_status(result))
 
 
 def harden(
@@ -63,7 +73,7 @@ def harden(
     Without a SITE this is the lab: disposable machines on this computer. Your own machines are touched only when
     you name their site.
     """
-    ready = _ready(site)
+    ready = _ready(site).site
     names = _limited(ready, limit)
     before = _verified(ready, names, "Verifying before")
     with applying(out, f"Applying with {engine.value}") as on_event:
@@ -85,7 +95,7 @@ def verify_(
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write a JUnit report for CI.")] = None,
 ) -> None:
     """Check every promise on the running machines, and write the evidence to build/SITE/evidence.json."""
-    ready = _ready(site)
+    ready = _ready(site).site
     names = _limited(ready, limit)
     evidence = _verified(ready, names, "Verifying", roles=role, controls=control)
     _write(evidence, ready, whole=not (limit or role or control))
@@ -98,7 +108,7 @@ def verify_(
 # what they share ------------------------------------------------------------------------------------------------------
 
 
-def _ready(site: str) -> Site:
+def _ready(site: str) -> Prepared:
     """The site compiled, and its lab machines up if it is the lab."""
     if site == LAB:
         missing = Lab.current().missing_requirements()
@@ -113,7 +123,7 @@ def _ready(site: str) -> Site:
         out.say(f"The policy was due for review on {review}: have it approved anew.", style="yellow")
     if site == LAB:
         Lab.current().up([machine.name for machine in prepared.site.machines])
-    return prepared.site
+    return prepared
 
 
 def _limited(site: Site, limit: str | None) -> list[str] | None:
@@ -148,17 +158,7 @@ def _print_table(after: Evidence, before: Evidence | None = None) -> None:
         out.say(plain(promises))
 
 
-def _print_changes(changes: Sequence[Change]) -> None:
-    for role, group in groupby(changes, key=lambda change: change.role):
-        out.say(f"  {role}")
-        for change in group:
-            out.say(f"    {change.what}")
-            for line in change.detail.splitlines():
-                style = {"+": "green", "-": "red"}.get(line[:1])
-                out.say(f"      {line}", style=style)
-
-
-def _applied(result: ApplyResult, *, with_changes: bool = False) -> int:
+def _applied(result: ApplyResult) -> int:
     """Say how each machine fared; gives the exit code."""
     for name, machine in result.machines.items():
         if machine.status == "ok":
@@ -167,8 +167,10 @@ def _applied(result: ApplyResult, *, with_changes: bool = False) -> int:
             out.error(f"{name}: {machine.message}")
         for note in dict.fromkeys(machine.notes):
             out.say(f"  note: {note}", style="yellow")
-        if with_changes:
-            _print_changes(machine.changes)
+    return _status(result)
+
+
+def _status(result: ApplyResult) -> int:
     statuses = {machine.status for machine in result.machines.values()}
     if "unreachable" in statuses:
         return UNREACHABLE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.text import Text
 
 
 class Output:
@@ -13,6 +14,17 @@ class Output:
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         self.faults = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def aside(self) -> Output:
+        """The same voice on the error stream, where the standard output is for another program."""
+        other = Output()
+        other.console = self.faults
+        return other
+
+    def show(self, text: Text) -> None:
+        """A line with colours of its own."""
+        self.console.print(text)
 
     def say(self, text: str, style: str | None = None) -> None:
         """A line of result, in words."""
