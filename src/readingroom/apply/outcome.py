@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from readingroom.apply.model import Change, Event, MachineResult, Status
+from readingroom.toolkit import typed
 
 _OFF = "Is it switched on and on the network?"
 _HINTS = (
@@ -110,7 +111,7 @@ class Outcome:
 
     def _words(self, interrupted: bool) -> str:
         failure = self._failure or Event("failed", self.machine, detail="the run ended before this machine's turn")
-        again = f"readingroom {'plan' if self.check else 'harden'} {self.site}"
+        again = typed("plan" if self.check else "harden", self.site)
         if failure.kind == "unreachable" and not self._begun:
             hint = next((hint for sign, hint in _HINTS if sign in failure.detail), _OFF)
             hint = hint.format(ssh=f"ssh -F build/{self.site}/ssh_config {self.machine}")

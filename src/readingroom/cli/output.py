@@ -30,6 +30,11 @@ class Output:
         """A line of result, in words."""
         self.console.print(text, style=style, markup=False)
 
+    def last(self, text: str) -> None:
+        """The last line of a command, apart from what came before."""
+        self.console.print()
+        self.console.print(text, style="bold", markup=False)
+
     def raw(self, text: str) -> None:
         """Text for another program, exactly as it is."""
         sys.stdout.write(text)

@@ -1,7 +1,21 @@
-"""What people read: the table of promises, before and after, as data, on a terminal and as plain text; the plan."""
+"""What people read: the table of promises, before and after, as data, on a terminal and as plain text; the plan; and the
+last line of a command."""
 
+from .last_words import Command, after_harden, after_plan, after_verify
 from .plan import plan_text
 from .promises import Row, Summary, plain, rows, summary
 from .terminal import table
 
-__all__ = ["Row", "Summary", "plain", "plan_text", "rows", "summary", "table"]
+__all__ = [
+    "Command",
+    "Row",
+    "Summary",
+    "after_harden",
+    "after_plan",
+    "after_verify",
+    "plain",
+    "plan_text",
+    "rows",
+    "summary",
+    "table",
+]

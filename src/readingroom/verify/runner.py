@@ -223,6 +223,12 @@ class _Answer:
         return judge(expected, outcomes, at=at, today=today, missing=missing)
 
 
+def policy_digest(site: Target) -> str:
+    """Which policy the site was compiled from."""
+    digest: str = _expectations(site)["policy_digest"]
+    return digest
+
+
 def _expectations(site: Target) -> Any:
     path = site.build / "expectations.json"
     try:
