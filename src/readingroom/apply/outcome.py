@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from readingroom.apply.model import Change, Event, MachineResult, Status
+from readingroom.toolkit import typed
 
 _OFF = "Is it switched on and on the network?"
 _HINTS = (
@@ -21,9 +23,11 @@ class Outcome:
     def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool, verb: str = "harden") -> None:
         self.site, self.machine, self.roles, self.check = site, machine, roles, check
         self.verb = "plan" if check and verb == "harden" else verb
+        self.options: dict[str, str] = {}  # what belongs to the command when it is typed again
         self.changes: list[Change] = []
         self.notes: list[str] = []
-        self._announced: dict[tuple[str, str], str] = {}
+        self._announced: dict[tuple[str, str, str], str] = {}  # act, subject and detail → the role that came first
+        self._packages: set[str] = set()
         self._done = self._begun = False
         self._failure: Event | None = None
         self._reached = -1
@@ -44,7 +48,7 @@ class Outcome:
         if event.kind == "task":
             self._current = event
         elif event.kind == "changed":
-            self._note_change(Change(event.role, event.what, event.detail))
+            self._note_change(Change(event.role, event.what, event.detail, event.act, event.subject))
         elif event.kind == "note":
             self.notes.append(event.detail)
         elif event.kind in ("failed", "unreachable"):
@@ -55,10 +59,16 @@ class Outcome:
 
     def _note_change(self, change: Change) -> None:
         """Keep a change; in a dry run, one that an earlier role has announced already would not be left to do."""
-        subject = change.what.rpartition(": ")[2]
-        by_path = self.check and subject.rpartition(" ")[2].startswith("/")
-        if by_path and self._announced.setdefault((subject, change.detail), change.role) != change.role:
-            return
+        if self.check and change.act == "install":
+            fresh = [name for name in change.subject.split("\n") if name not in self._packages]
+            self._packages.update(fresh)
+            if not fresh:
+                return
+            change = replace(change, subject="\n".join(fresh))
+        elif self.check and change.act in ("write", "directory", "remove"):
+            key = (change.act, change.subject, change.detail)
+            if self._announced.setdefault(key, change.role) != change.role:
+                return
         self.changes.append(change)
 
     def engine_ended(self, complaints: str, interrupted: bool) -> None:
@@ -107,7 +117,7 @@ class Outcome:
 
     def _words(self, interrupted: bool) -> str:
         failure = self._failure or Event("failed", self.machine, detail="the run ended before this machine's turn")
-        again = f"readingroom {self.verb} {self.site}"
+        again = typed(self.verb, self.site, **self.options)
         if failure.kind == "unreachable" and not self._begun:
             hint = next((hint for sign, hint in _HINTS if sign in failure.detail), _OFF)
             hint = hint.format(ssh=f"ssh -F build/{self.site}/ssh_config {self.machine}")

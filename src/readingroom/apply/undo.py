@@ -60,6 +60,8 @@ class _Undo(Run):
     ) -> None:
         super().__init__(site, "pyinfra", roles, machines, check, tell, verb="leave" if leave else "undo")
         self.whole, self.leave = whole, leave
+        for outcome in self.outcomes.values() if not whole else ():
+            outcome.options = {"role": " --role ".join(roles)}  # never more than was asked for
 
     def apply(self) -> None:
         """Give back on every machine that is held, side by side."""

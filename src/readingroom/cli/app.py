@@ -14,8 +14,6 @@ from . import policy_commands as about_policy
 from . import undo_commands as about_undo
 from .output import out
 
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="readingroom",
     no_args_is_help=True,
@@ -59,5 +57,5 @@ def main() -> None:
         out.error(str(error))
         sys.exit(about_machines.BAD_INPUT)
     except KeyboardInterrupt:
-        out.error("stopped; run the same command again to go on")
-        sys.exit(INTERRUPTED)
+        out.error("Stopped: no machine was being changed.  Next: the same command again; it begins where things stand.")
+        sys.exit(about_machines.INTERRUPTED)

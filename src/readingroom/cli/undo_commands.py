@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,11 @@ import typer
 import yaml
 
 from .. import apply, controls, toolkit
+from ..apply import ApplyResult
 from ..errors import ReadingRoomError
 from ..fleet import LAB, Site
-from .machine_commands import LimitOption, RoleOption, _applied, _limited, _ready
+from ..report import Command, after_undo
+from .machine_commands import LimitOption, RingOption, RoleOption, _applied, _chosen, _command, _ready, _status
 from .output import out
 from .prepare import SiteArgument
 from .progress import applying
@@ -24,6 +27,7 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 def undo(
     site: SiteArgument = LAB,
     limit: LimitOption = None,
+    ring: RingOption = None,
     role: RoleOption = None,
     yes: YesOption = False,
 ) -> None:
@@ -31,43 +35,59 @@ def undo(
 
     Says first what comes back and what cannot, and asks. What another role still needs stays.
     """
-    ready = _ready(site)
-    _give_back(ready, _limited(ready, limit), role, yes=yes, leave=False)
+    ready = _ready(site).site
+    _give_back(ready, _chosen(ready, limit, ring), role, _command(site, None, limit, ring), yes=yes, leave=False)
 
 
-def leave(site: SiteArgument, limit: LimitOption = None, yes: YesOption = False) -> None:
-    """Take machines out of Reading Room: undo everything, and remove every trace of it from them."""
-    ready = _ready(site)
-    _give_back(ready, _limited(ready, limit), None, yes=yes, leave=True)
-    out.say(
-        f"The policy, the inventory and the evidence of {site} are the library's own and stay: "
-        f"policies/{site}.yml, inventories/{site}/, build/{site}/."
-    )
+def leave(site: SiteArgument, limit: LimitOption = None, ring: RingOption = None, yes: YesOption = False) -> None:
+    """Take machines out of Reading Room: undo everything, and remove every trace of it from them.
+
+    The policy, the inventory and the evidence are the library's own and stay where they are.
+    """
+    ready = _ready(site).site
+    _give_back(ready, _chosen(ready, limit, ring), None, _command(site, None, limit, ring), yes=yes, leave=True)
 
 
 def _give_back(
-    site: Site, machines: Sequence[str] | None, roles: Sequence[str] | None, *, yes: bool, leave: bool
+    site: Site,
+    machines: Sequence[str] | None,
+    roles: Sequence[str] | None,
+    command: Command,
+    *,
+    yes: bool,
+    leave: bool,
 ) -> None:
+    verb = "leave" if leave else "undo"
+    if roles:
+        command = Command(command.site, {**command.options, "role": " --role ".join(roles)})
     with applying(out, "Looking at what would be given back") as on_event:
-        looked = apply.undo(site, roles=roles, machines=machines, check=True, leave=leave, on_event=on_event)
-    code = _applied(looked, with_changes=True)
-    if looked.interrupted or not any(machine.changes for machine in looked.machines.values()):
-        if code or looked.interrupted:
-            raise typer.Exit(code)
-        return
-    concerned = {change.role for machine in looked.machines.values() for change in machine.changes}
-    out.say("What cannot be given back:", style="bold")
+        result = apply.undo(site, roles=roles, machines=machines, check=True, leave=leave, on_event=on_event)
+    _applied(result)
+    _tell(site.root, result)
+    if any(machine.changes for machine in result.machines.values()) and not result.interrupted:
+        if not yes and not _confirmed():
+            out.last(after_undo(result, command, verb))
+            raise typer.Exit(_status(result))
+        with applying(out, "Giving back") as on_event:
+            result = apply.undo(site, roles=roles, machines=machines, leave=leave, on_event=on_event)
+        _applied(result)
+    out.last(after_undo(result, command, verb))
+    raise typer.Exit(_status(result))
+
+
+def _tell(root: Path, result: ApplyResult) -> None:
+    """What would come back on each machine, and what of it cannot."""
+    concerned = set()
+    for name, machine in result.machines.items():
+        for role, changes in groupby(machine.changes, key=lambda change: change.role):
+            concerned.add(role)
+            out.say(f"  {name}: {role or 'what is left of Reading Room'}")
+            for change in changes:
+                out.say(f"    {change.what}")
     for role in sorted(concerned - {""}):
-        for line in lost(site.root, role):
-            out.say(f"  {role}: {line}")
-    if not yes and not _confirmed():
-        out.say("Nothing was changed.")
-        raise typer.Exit(code)
-    with applying(out, "Giving back") as on_event:
-        done = apply.undo(site, roles=roles, machines=machines, leave=leave, on_event=on_event)
-    code = _applied(done)
-    if code:
-        raise typer.Exit(code)
+        out.say(f"What cannot be given back, and how each promise of {role} ends:", style="bold")
+        for line in lost(root, role):
+            out.say(f"  {line}")
 
 
 def lost(root: Path, role: str) -> Iterable[str]:

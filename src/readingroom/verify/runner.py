@@ -1,4 +1,7 @@
-"""Asks every machine of a site at once, one process each, and gathers the evidence.
+"""Asks every machine of a site at once, one process for each role's checks, and gathers the evidence.
+
+Checks mostly wait: for a printer, a login, a browser. A role's checks run one after the other, since they may want the
+same account or service; different roles' checks run side by side.
 
 Expectations come from `build/<site>/expectations.json` and from nowhere else: what was promised, never what was done.
 Must not know roles, and must not change a machine.
@@ -14,8 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -115,29 +118,39 @@ def run(
             with lock:
                 on_event(event)
 
-    def ask(name: str) -> MachineEvidence:
+    def job(name: str, role: str, tested: Collection[str]) -> Job:
         promised = expectations["machines"][name]
-        tested = tuple(control for control in chosen[name] if is_tested(promised["controls"][control]))
-        bound = [check for check in checks if check.control in tested]
-        job = Job(
+        bound = [
+            check for check in checks if check.control in tested and promised["controls"][check.control]["role"] == role
+        ]
+        return Job(
             machine=name, start=tuple(start(site, name)), ssh_config=site.ssh_config, expectations=promised,
             controls=tuple(sorted({check.control for check in bound})), tests_dir=tests,
-            files=tuple(sorted({check.path for check in bound})), log=folder / f"{name}.log",
+            files=tuple(sorted({check.path for check in bound})), log=folder / f"{name}.{role}.log",
             shuffle=shuffle,
         )  # fmt: skip
-        tell(Started(name, len(chosen[name])))
-        answer = _Answer(job, tell, stop)
-        answer.gather()
-        tell(Finished(name, answer.lost))
-        return answer.evidence(chosen[name], today or date.today())
 
     pool = ThreadPoolExecutor(max_workers=4 * (os.cpu_count() or 1))
+    asked: dict[str, _Machine] = {}
     try:
-        found = dict(zip(chosen, pool.map(ask, chosen), strict=True))
+        for name, wanted in chosen.items():
+            promised = expectations["machines"][name]
+            tested = {control for control in wanted if is_tested(promised["controls"][control])}
+            # a machine with nothing to test is asked for its name all the same: is it there?
+            roles_tested = sorted({promised["controls"][control]["role"] for control in tested}) or ["nothing"]
+            machine = _Machine(name, wanted, [_Answer(job(name, role, tested), tell, stop) for role in roles_tested])
+            asked[name] = machine
+            tell(Started(name, len(wanted)))
+            machine.ask(pool, tell)
+        for machine in asked.values():
+            machine.wait()
     finally:
-        # Ctrl-C: no further machine is begun, and those at work tidy up after the test they are in.
+        # Ctrl-C: no further check is begun, and those at work tidy up after the test they are in.
         stop.set()
         pool.shutdown(cancel_futures=True)
+    found = {
+        name: machine.evidence(expectations["machines"][name], today or date.today()) for name, machine in asked.items()
+    }
     return Evidence(
         site=expectations["site"], policy_digest=expectations["policy_digest"], toolkit=_version(),
         complete=controls is None and roles is None and machines is None, machines=found,
@@ -145,8 +158,60 @@ def run(
 
 
 @dataclass
+class _Machine:
+    """One machine: the controls to judge, and what the workers of the roles say of them."""
+
+    name: str
+    chosen: Sequence[str]
+    answers: list[_Answer]
+    _waiting: list[Future[None]] = field(default_factory=list)
+
+    def ask(self, pool: ThreadPoolExecutor, tell: OnEvent) -> None:
+        """Have the workers begin; whoever is last says that the machine is finished."""
+        lock, left = threading.Lock(), [len(self.answers)]
+
+        def gather(answer: _Answer) -> None:
+            answer.gather()
+            with lock:
+                left[0] -= 1
+                last = left[0] == 0
+            if last:
+                tell(Finished(self.name, self.lost))
+
+        self._waiting = [pool.submit(gather, answer) for answer in self.answers]
+
+    def wait(self) -> None:
+        """Until all workers have ended; raises what one of them raised."""
+        for one in self._waiting:
+            one.result()
+
+    @property
+    def lost(self) -> str | None:
+        """Why the machine could not be asked, or not to the end."""
+        return next((answer.lost for answer in self.answers if answer.lost), None)
+
+    def evidence(self, promised: Mapping[str, Any], today: date) -> MachineEvidence:
+        """The verdicts on all chosen controls."""
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        answers = {control: answer for answer in self.answers for control in answer.job.controls}
+
+        def verdict(control: str) -> ControlEvidence:
+            outcomes, missing = (
+                answers[control].on(control, self.lost) if control in answers else ([], self.lost or NOBODY_CHECKS)
+            )
+            return judge(promised["controls"][control], outcomes, at=at, today=today, missing=missing)
+
+        return MachineEvidence(
+            **{"class": promised["class"]},
+            os=next((answer.os for answer in self.answers if answer.os), None),
+            unreachable=self.lost,
+            controls={control: verdict(control) for control in self.chosen},
+        )
+
+
+@dataclass
 class _Answer:
-    """What one machine's worker said."""
+    """What the worker of one role said of one machine."""
 
     job: Job
     tell: OnEvent
@@ -200,27 +265,22 @@ class _Answer:
                 verdicts: Mapping[str, Verdict] = {"passed": "kept", "failed": "broken", "not-tested": "not-tested"}
                 self.tell(Judged(self.job.machine, outcome.control, verdicts[outcome.result], outcome.seconds))
 
-    def evidence(self, chosen: Sequence[str], today: date) -> MachineEvidence:
-        """The verdicts on all chosen controls."""
-        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        promised = self.job.expectations
-        return MachineEvidence(
-            **{"class": promised["class"]}, os=self.os, unreachable=self.lost,
-            controls={name: self._verdict(name, promised["controls"][name], at, today) for name in chosen},
-        )  # fmt: skip
-
-    def _verdict(self, name: str, expected: Mapping[str, Any], at: str, today: date) -> ControlEvidence:
-        outcomes = [outcome for outcome in self.outcomes if outcome.control == name]
-        missing = NO_ANSWER if name in self.job.controls else NOBODY_CHECKS
+    def on(self, control: str, lost: str | None) -> tuple[list[Outcome], str]:
+        """What the tests of `control` found, and what to say where they found nothing."""
+        outcomes = [outcome for outcome in self.outcomes if outcome.control == control]
         # Some tests of a lost machine may have passed before; the rest were never asked, so nothing is proven.
-        if self.lost and not any(outcome.result == "failed" for outcome in outcomes):
-            outcomes, missing = [], self.lost
-        elif not self.done and not self.lost:
-            missing = (
-                f"the run on this machine ended early (or took {MACHINE_SECONDS // 60} minutes); its log says more"
-            )
-            outcomes = [outcome for outcome in outcomes if outcome.result == "failed"]
-        return judge(expected, outcomes, at=at, today=today, missing=missing)
+        if lost and not any(outcome.result == "failed" for outcome in outcomes):
+            return [], lost
+        if not self.done and not lost:
+            early = f"the run on this machine ended early (or took {MACHINE_SECONDS // 60} minutes); its log says more"
+            return [outcome for outcome in outcomes if outcome.result == "failed"], early
+        return outcomes, NO_ANSWER
+
+
+def policy_digest(site: Target) -> str:
+    """Which policy the site was compiled from."""
+    digest: str = _expectations(site)["policy_digest"]
+    return digest
 
 
 def _expectations(site: Target) -> Any:

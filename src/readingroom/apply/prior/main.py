@@ -44,7 +44,7 @@ def record(store: Store, role: str, managed: Mapping[str, Any]) -> None:
                 mine.keep(store.kept(digest))
 
     for path in [*managed["paths"], *managed["trees"]]:
-        for folder in paths.missing_folders(path):
+        for folder in paths.missing_folders(path) if path in managed["paths"] else ():
             note(f"path {folder}", lambda: dict(paths.ABSENT))
         whole = path in managed["trees"]
         note(f"path {path}", lambda path=path, whole=whole: paths.before(path, mine.keep, whole=whole))  # type: ignore[misc]
@@ -62,7 +62,7 @@ def record(store: Store, role: str, managed: Mapping[str, Any]) -> None:
 def dropped(mine: Record, managed: Mapping[str, Any]) -> list[str]:
     """What is recorded and not managed any more, because the policy does not ask for it now."""
     wanted = {f"path {path}" for path in (*managed["paths"], *managed["trees"])}
-    wanted |= {f"path {folder}" for path in (*managed["paths"], *managed["trees"]) for folder in Path(path).parents}
+    wanted |= {f"path {folder}" for path in managed["paths"] for folder in Path(path).parents}
     wanted |= {f"package {name}" for name in managed["packages"]} | {f"unit {name}" for name in managed["units"]}
     return [
         thing for thing in mine.things if thing not in wanted and not (thing.startswith("queue ") and managed["queues"])
