@@ -32,6 +32,7 @@ SYSTEM = {
     "/var/lib/logrotate*": "when logs were last rotated",
     "/var/lib/private*": "services' own state",
     "/var/lib/lastlog*": "who logged in, by PAM; what the roles do with it is announced as data",
+    "/var/lib/readingroom/prior*": "the record of how everything was before, so that it can be given back",
     "/var/tmp*": "temporary files",  # noqa: S108
     "/root/.ansible*": "Ansible's folder for temporary files",
     "/home/operator/.ansible*": "Ansible's folder for temporary files",

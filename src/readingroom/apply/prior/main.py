@@ -7,13 +7,15 @@ role that has changed since, or is gone, can be undone as well.
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import pwd
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import accounts, packages, paths, queues, units
+from . import accounts, guard, packages, paths, queues, units
 from .store import Record, Store, write
 from .tools import Problem
 
@@ -177,6 +179,15 @@ def settle(store: Store, role: str, managed: Mapping[str, Any], check: bool) -> 
                 del undoing.mine.things[name]
             undoing.mine.save()
     return undoing
+
+
+def _engine_folders() -> None:
+    """Ansible's folders for temporary files, where nothing is in them any more."""
+    for login in {"root", guard.came_in()}:
+        home = Path(pwd.getpwnam(login).pw_dir)
+        for folder in (home / ".ansible" / "tmp", home / ".ansible"):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def sweep(check: bool) -> list[str]:
