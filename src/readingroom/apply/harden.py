@@ -175,7 +175,7 @@ class Run:
 
     def apply(self) -> None:
         """Have every machine that is held record what is there, run the engine over them, and settle what it let go of."""
-        keeper = Keeper(self.site, self.roles, self.password_of, self.note)
+        keeper = Keeper(self.site, self.roles, self.password_of, self.note, self.beat)
         held = tuple(self.machines[name] for name in self.machines if name in self.locks)
         if not self.check:
             recorded = keeper.record(held)
@@ -238,9 +238,13 @@ class Run:
         for line in arrived:
             with contextlib.suppress(ValueError, TypeError):
                 self.note(Event.from_json(json.loads(line)))
+        self.beat()
+        return bool(arrived)
+
+    def beat(self) -> None:
+        """Tell every machine that we are still here."""
         for lock in self.locks.values():
             lock.heartbeat()
-        return bool(arrived)
 
     def release_all(self) -> None:
         """Let go of every machine; the mark of an unfinished run stays where something is left to do."""

@@ -7,7 +7,7 @@ know a role, nor how the record looks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from readingroom.apply.engines import SIDE_BY_SIDE, variables_of
 from readingroom.apply.managed import managed
@@ -24,11 +24,17 @@ Password = Callable[[Machine], str | None]
 class Keeper:
     """What the record of prior states needs from one run."""
 
-    def __init__(self, site: Site, roles: Sequence[str], password: Password, tell: OnEvent) -> None:
-        self.site, self.roles, self.password, self.tell = site, roles, password, tell
+    def __init__(
+        self, site: Site, roles: Sequence[str], password: Password, tell: OnEvent, beat: Callable[[], None]
+    ) -> None:
+        self.site, self.roles, self.password, self.tell, self.beat = site, roles, password, tell, beat
+        self.stopping = False
 
     def on_each(self, machines: Iterable[Machine], work: Callable[[Machine, RootShell], None]) -> set[str]:
-        """Do `work` on every machine, side by side; the names of those where it went through."""
+        """Do `work` on every machine, side by side; the names of those where it went through.
+
+        Ctrl-C sets `stopping`, lets each machine end the step at hand, and is passed on.
+        """
 
         def one(machine: Machine) -> str | None:
             try:
@@ -43,7 +49,16 @@ class Keeper:
             return machine.name
 
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            return {name for name in pool.map(one, machines) if name}
+            try:
+                waiting = jobs = {pool.submit(one, machine) for machine in machines}
+                while waiting:
+                    waiting = wait(waiting, timeout=2.0).not_done
+                    self.beat()
+            except KeyboardInterrupt:
+                self.stopping = True
+                self.tell(Event("note", detail="Stopping after the step at hand."))
+                raise
+        return {name for job in jobs if (name := job.result())}
 
     def record(self, machines: Iterable[Machine]) -> set[str]:
         """Record what is there, wherever it is not recorded yet; the machines that may be changed now."""

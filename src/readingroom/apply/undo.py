@@ -66,8 +66,11 @@ class _Undo(Run):
     def apply(self) -> None:
         """Give back on every machine that is held, side by side."""
         held = [self.machines[name] for name in self.machines if name in self.locks]
-        keeper = Keeper(self.site, self.roles, self.password_of, self.note)
-        keeper.on_each(held, lambda machine, shell: self._machine(keeper, machine, shell))
+        keeper = Keeper(self.site, self.roles, self.password_of, self.note, self.beat)
+        try:
+            keeper.on_each(held, lambda machine, shell: self._machine(keeper, machine, shell))
+        except KeyboardInterrupt:
+            self.interrupted = True
         for machine in held:
             self.outcomes[machine.name].engine_ended("", self.interrupted)
 
@@ -77,6 +80,8 @@ class _Undo(Run):
         forgotten = [role for role in recorded if role not in roles_in_order(self.site.root)]
         roles = [role for role in (*(forgotten if self.whole else ()), *self.roles) if role in recorded]
         for number, role in enumerate(roles):
+            if keeper.stopping:
+                return
             self.note(Event("task", machine.name, role, "Give back"))
             answer = ask(shell, "undo", role=role, check=self.check, given_back=roles[:number], whole=self.whole)
             keeper.report(machine, role, answer.changes, answer.notes)

@@ -144,7 +144,7 @@ def after_undo(result: ApplyResult, command: Command, verb: str) -> str:
     not_done = [f"{_names(failed)} stopped on the way"] if failed else []
     not_done += [f"{_names(away)} could not be reached"] if away else []
     if result.check and not nothing:
-        return _line("nothing", ["nothing was changed"], f"{command.again(verb)} asks again")
+        return _line("nothing; every machine is as it was when you asked", [], f"{command.again(verb)} asks again")
     following = command.again(verb) if not_done else f"{command.again('harden', role=None)} whenever you want it back"
     return _line(done, not_done, following)
 

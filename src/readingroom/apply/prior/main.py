@@ -37,6 +37,7 @@ def facts() -> dict[str, str]:
 def record(store: Store, role: str, managed: Mapping[str, Any]) -> None:
     """Write down how everything in `managed` is, unless it is written down already."""
     mine = store.role(role)
+    before = (dict(mine.things), mine.tell)
 
     def note(thing: str, look: Callable[[], dict[str, Any]]) -> None:
         if thing not in mine.things:
@@ -58,7 +59,8 @@ def record(store: Store, role: str, managed: Mapping[str, Any]) -> None:
     for queue, policy in queues.policies().items() if managed["queues"] else ():
         note(f"queue {queue}", lambda policy=policy: {"policy": policy})  # type: ignore[misc]
     mine.tell = list(managed["tell"])
-    mine.save()
+    if (mine.things, mine.tell) != before:
+        mine.save()
 
 
 def dropped(mine: Record, managed: Mapping[str, Any]) -> list[str]:
