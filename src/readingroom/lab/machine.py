@@ -195,11 +195,14 @@ class MachineRunner:
 
     def _did_not_boot(self, how: str) -> LabError:
         lines = self.console.read_text(errors="replace").splitlines() if self.console.exists() else []
+        mend = f"try again, or make it anew: readingroom lab reset {self.machine.name}"
+        if any("inotify" in line and "Too many open files" in line for line in lines):
+            mend = (
+                "this host watches too many files at once: switch off machines you do not need (readingroom lab down), "
+                "or raise its limit: sysctl fs.inotify.max_user_instances=1024"
+            )
         return LabError(
-            f"{self.machine.name} {how}",
-            f"try again, or make it anew: readingroom lab reset {self.machine.name}; "
-            f"its whole console is in {self.console}",
-            "\n".join(lines[-12:]),
+            f"{self.machine.name} {how}", f"{mend}; its whole console is in {self.console}", "\n".join(lines[-12:])
         )
 
     def stop(self) -> None:
