@@ -5,6 +5,6 @@
 
 from readingroom.apply.harden import harden
 from readingroom.apply.model import ApplyResult, Change, Engine, Event, MachineResult
-from readingroom.apply.planned import Plan, planned
+from readingroom.apply.planned import MachinePlan, Plan, planned
 
-__all__ = ["ApplyResult", "Change", "Engine", "Event", "MachineResult", "Plan", "harden", "planned"]
+__all__ = ["ApplyResult", "Change", "Engine", "Event", "MachinePlan", "MachineResult", "Plan", "harden", "planned"]
