@@ -27,11 +27,11 @@ chmod 0600 /etc/readingroom/log-retention.json
 echo '# my own line' >> /etc/cups/cupsd.conf
 rm -r /usr/local/lib/readingroom/log_purge
 systemctl disable --now readingroom-print-purge.timer
-systemctl mask readingroom-log-purge.timer
+systemctl stop readingroom-log-purge.timer
 mkdir -p /etc/systemd/system/readingroom-log-purge.timer.d
 echo '[Timer]' > /etc/systemd/system/readingroom-log-purge.timer.d/slower.conf
 rm /etc/ssh/sshd_config.d/00-readingroom.conf
-usermod -aG sudo former-colleague || usermod -aG sudo patron
+useradd --create-home --groups sudo stranger
 systemctl daemon-reload
 """
 

@@ -22,6 +22,7 @@ ABSENT = "absent"
 
 # What belongs to the system: it changes whenever packages come or programs run, and nobody announces it.
 SYSTEM = {
+    "/var/lib/readingroom*": "Reading Room's own records: what was there before, how old a log's lines are",
     "/var/lib/dpkg*": "dpkg's database",
     "/var/lib/apt*": "apt's lists and its record of what came in as a dependency",
     "/var/lib/ucf*": "the record of packages' configuration files",

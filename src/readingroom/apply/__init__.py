@@ -6,7 +6,18 @@ a child.
 
 from readingroom.apply.harden import harden
 from readingroom.apply.model import ApplyResult, Change, Engine, Event, MachineResult
-from readingroom.apply.planned import Plan, planned
+from readingroom.apply.planned import MachinePlan, Plan, planned
 from readingroom.apply.undo import undo
 
-__all__ = ["ApplyResult", "Change", "Engine", "Event", "MachineResult", "Plan", "harden", "planned", "undo"]
+__all__ = [
+    "ApplyResult",
+    "Change",
+    "Engine",
+    "Event",
+    "MachinePlan",
+    "MachineResult",
+    "Plan",
+    "harden",
+    "planned",
+    "undo",
+]

@@ -66,7 +66,7 @@ class MachinePlan(_Closed):
     status: Status = Field(description="ok, or why there is no whole plan: failed, unreachable")
     message: str = Field(description="The outcome of looking, in words.")
     changes: tuple[PlannedChange, ...] = Field(description="In the order in which they would be made.")
-    edits: tuple[ForRole, ...] = Field(description="Further files that the steps without a name may change.")
+    edits: tuple[ForRole, ...] = Field(description="Further files that the steps may change.")
     lost: tuple[ForRole, ...] = Field(
         description="What undo cannot give back, for the roles that would change something."
     )
@@ -135,7 +135,7 @@ def _machine(
     return MachinePlan(
         **{"class": machine.machine_class}, status=found.status, message=found.message,
         changes=tuple(_planned(change, changes, lists, made_here) for change in changes),
-        edits=_said([role for role in roles if _has_steps(role, changes)], "edits"), lost=_said(roles, "data"),
+        edits=_said(roles, "edits"), lost=_said(roles, "data"),
         noticed=tuple(dict.fromkeys(words for role in roles for words in _noticed(role, changes))),
         unsure=tuple(role.name for role in roles if "noticed" not in role.manages),
         waivers=tuple(waivers), notes=tuple(dict.fromkeys(found.notes)),
@@ -148,10 +148,6 @@ def _said(roles: Sequence[RoleList], key: str) -> tuple[ForRole, ...]:
         for role in roles
         for what in role.manages.get(key) or ()
     )
-
-
-def _has_steps(role: RoleList, changes: Sequence[Change]) -> bool:
-    return any(change.role == role.name and change.act == "step" for change in changes)
 
 
 def _named(change: Change) -> Change:

@@ -12,6 +12,7 @@ from ..lab.cli import app as lab
 from . import machine_commands as about_machines
 from . import policy_commands as about_policy
 from . import undo_commands as about_undo
+from . import waiver_commands as about_waivers
 from .output import out
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(about_policy.explain)
 app.command(name="compile")(about_policy.compile_)
 app.command()(about_policy.schema)
 app.command()(about_policy.generate)
+app.add_typer(about_waivers.app, name="waiver", help="Ask for leave to be looser than the policy on a machine.")
 app.add_typer(lab, name="lab", help="Disposable machines on this computer: boot, enter, reset, throw away.")
 
 

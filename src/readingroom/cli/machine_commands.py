@@ -18,6 +18,7 @@ from ..lab import Lab
 from ..report import Command, after_harden, after_plan, after_verify, plain, plan_text, rows, table
 from ..rollout import Record, Rollout, read_record, roll_out
 from ..verify import Evidence, policy_digest
+from .drift import last_evidence, tell_drift
 from .output import out
 from .prepare import Prepared, SiteArgument, prepare_and_compile
 from .progress import applying, verifying
@@ -120,15 +121,21 @@ def verify_(
     role: RoleOption = None,
     control: Annotated[list[str] | None, typer.Option("--control", help="Only this promise; may be repeated.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write a JUnit report for CI.")] = None,
+    since_last: Annotated[
+        bool, typer.Option("--since-last", help="Also say what changed since the last run, and by what.")
+    ] = False,
 ) -> None:
     """Check every promise on the running machines, and write the evidence to build/SITE/evidence.json."""
     ready = _ready(site)
     names = _chosen(ready.site, limit, ring)
+    earlier = last_evidence(ready.site) if since_last else None
     evidence = _verified(ready.site, names, "Verifying", roles=role, controls=control)
     _write(evidence, ready.site, whole=not (limit or ring or role or control))
     if junit is not None:
         evidence.junit(junit)
     _print_table(evidence)
+    if since_last:
+        tell_drift(ready, earlier, evidence)
     out.last(after_verify(evidence, _command(site, None, limit, ring)))
     raise typer.Exit(_exit_code(evidence))
 
