@@ -186,10 +186,11 @@ def settle(store: Store, role: str, managed: Mapping[str, Any], check: bool) -> 
 def _engine_folders() -> None:
     """Ansible's folders for temporary files, where nothing is in them any more."""
     for login in {"root", guard.came_in()}:
-        home = Path(pwd.getpwnam(login).pw_dir)
-        for folder in (home / ".ansible" / "tmp", home / ".ansible"):
+        top = Path(pwd.getpwnam(login).pw_dir, ".ansible")
+        folders = sorted((path for path in (top / "tmp").rglob("*") if path.is_dir()), reverse=True)
+        for folder in (*folders, top / "tmp", top):
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                folder.rmdir()  # only what is empty goes
 
 
 def sweep(check: bool) -> list[str]:
