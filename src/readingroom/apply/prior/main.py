@@ -205,7 +205,8 @@ def sweep(check: bool) -> list[str]:
         shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink(missing_ok=True)
     if not check:
         units.forget([])
-        shutil.rmtree("/run/readingroom-apply", ignore_errors=True)
+        for path in map(str, Path("/run").glob("readingroom-*")):  # gone after a reboot anyway
+            shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink(missing_ok=True)
     return found
 
 
