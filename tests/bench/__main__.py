@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import session_costs
 import yaml
 
 from readingroom import apply, controls, policy, toolkit, verify
@@ -99,13 +100,16 @@ def _machines() -> str:
                 lab.destroy()
                 lab.up(names)
                 rows.append(_round(_site(lab, names), engine, count))
+        lab.destroy()
+        lab.up(["public-1"])
+        sessions = session_costs.page(_site(lab, ["public-1"]))
     finally:
         lab.destroy()
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     return (
         "## Machines\n\nAll roles on lab machines as found, in seconds for all machines together: the first run, a second run "
         "that changes nothing, and a verification of every promise.\n\n"
-        f"| machines | engine | first | second | verify |\n| ---: | --- | ---: | ---: | ---: |\n{table}\n"
+        f"| machines | engine | first | second | verify |\n| ---: | --- | ---: | ---: | ---: |\n{table}\n\n{sessions}"
     )
 
 

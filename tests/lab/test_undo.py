@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from differences import Snapshot
 
+from differences import Snapshot
 from readingroom import controls, policy, toolkit
 from readingroom.apply import ApplyResult, Engine, harden, undo
 from readingroom.compile import compile_site

@@ -37,6 +37,10 @@ def check(
             out.error(str(error))
         else:
             out.say(f"{path.name}: {found.library.get('name', found.name)} ({found.kind}): no fault")
+            for language in catalogue.notices.unworded(found.library.get("languages", ())):
+                out.say(
+                    f"  {language} has no wording in policies/notices yet: patrons read the other languages, or English"
+                )
     if faults:
         raise typer.Exit(2)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..controls import Catalogue, Control, Key
-from ..controls.values import ChoiceType, DurationType, FreeType, ListType, SwitchType
+from ..controls.values import ChoiceType, FreeType, ListType, SwitchType
 
 Json = dict[str, Any]
 
@@ -21,6 +21,8 @@ def argument_specs(catalogue: Catalogue, role: str) -> Json:
             for variable, how in key.sets.items():
                 if variable.startswith(role + "_"):
                     options[variable] = _option(control, key, how)
+        if control.worded and control.role == role:
+            options[control.worded] = _wording(control)
     promises = [control.title for control in catalogue.of_role(role)]
     return {
         "argument_specs": {
@@ -32,9 +34,20 @@ def argument_specs(catalogue: Catalogue, role: str) -> Json:
     }
 
 
+def _wording(control: Control) -> Json:
+    fields = {
+        "language": {"type": "str", "required": True, "description": "The language's tag, such as es or zh-Hans."},
+        "texts": {"type": "dict", "required": True, "description": "The texts by their names."},
+    }
+    about = f"{control.title} ({control.id}): what patrons read, in each language of the library."
+    return {"required": True, "description": about, "type": "list", "elements": "dict", "options": fields}
+
+
 def _option(control: Control, key: Key, how: Any) -> Json:
     about = key.about or f"{control.title} ({control.id})."
     option: Json = {"required": True, "description": about}
+    if how == "seconds" and isinstance(key.type, ListType):
+        return option | {"type": "list", "elements": "int", "description": f"{about} In seconds."}
     if how == "seconds":
         return option | {"type": "int", "description": f"{about} In seconds; 0 keeps nothing, -1 keeps for ever."}
     if how != "value":
@@ -50,18 +63,26 @@ def _option(control: Control, key: Key, how: Any) -> Json:
             return option | {"type": "bool"}
         case ListType():
             return option | {"type": "list", "elements": "str"}
-        case FreeType(shape="people"):
-            fields = {
-                "login": {"type": "str", "required": True, "description": "The login name."},
-                "keys": {
-                    "type": "list",
-                    "elements": "str",
-                    "required": True,
-                    "no_log": False,
-                    "description": "SSH public keys.",
-                },
-            }
-            return option | {"type": "list", "elements": "dict", "options": fields}
-        case DurationType():
-            return option | {"type": "str"}
+        case FreeType():
+            return option | _argument(key.type.schema())
     return option | {"type": "str"}
+
+
+def _argument(schema: Json) -> Json:
+    """The part of an argument spec that says what a JSON Schema of a free value says."""
+    if schema["type"] == "array":
+        inner = _argument(schema["items"])
+        return {"type": "list", "elements": inner.pop("type"), **inner}
+    if schema["type"] != "object":
+        return {"type": "str"}
+    fields = {
+        name: {
+            **_argument(field),
+            "required": name in schema["required"],
+            "description": field["description"],
+            # Ansible takes whatever is called a key for a secret
+            **({"no_log": False} if "key" in name else {}),
+        }
+        for name, field in schema["properties"].items()
+    }
+    return {"type": "dict", "options": fields}

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +60,38 @@ def compiled(site: str, policy: Policy, catalogue: Catalogue) -> dict[str, str]:
         "argument_specs.json": _json({role: argument_specs(catalogue, role) for role in catalogue.roles}),
         "inventory/hosts.yml": _yaml({"all": {"children": {name: {} for name in policy.classes}}}),
     }
-    per_class = {name: variables(holder, catalogue) for name, holder in policy.classes.items()}
+    spoken = _languages(policy)
+    per_class = {name: variables(holder, catalogue, spoken) for name, holder in policy.classes.items()}
     for name, values in per_class.items():
         files[f"inventory/group_vars/{name}.yml"] = _yaml(values)
     for name, holder in policy.machines.items():
         base = per_class[holder.machine_class]
-        own = {key: value for key, value in variables(holder, catalogue).items() if base[key] != value}
+        own = {key: value for key, value in variables(holder, catalogue, spoken).items() if base[key] != value}
         if own:
             files[f"inventory/host_vars/{name}.yml"] = _yaml(own)
     return files
 
 
-def variables(holder: Holder, catalogue: Catalogue) -> Json:
-    """The role variables of a class or machine, by name."""
+def variables(holder: Holder, catalogue: Catalogue, languages: Iterable[str] = ()) -> Json:
+    """The role variables of a class or machine, by name; what patrons read comes in `languages`, first ones first.
+
+    Where a promise does not apply, its role is told to leave the machine as Debian has it.
+    """
     found: Json = {}
-    for name, key in catalogue.keys.items():
-        found |= key.variables(holder.values[name].value)
+    for control in catalogue.controls.values():
+        for key in control.keys:
+            value = holder.values[key.key].value
+            if key is control and holder.kind not in control.applies_to:
+                value = key.type.weakest(value)
+            found |= key.variables(value)
+        if control.worded:
+            worded = catalogue.notices.worded(control.id, languages)
+            found[control.worded] = [{"language": name, "texts": dict(texts)} for name, texts in worded.items()]
     return dict(sorted(found.items()))
+
+
+def _languages(policy: Policy) -> tuple[str, ...]:
+    return tuple(policy.own.library.get("languages", ()))
 
 
 def _effective(policy: Policy) -> Json:
@@ -158,6 +173,7 @@ def _notice(site: str, digest: str, policy: Policy, catalogue: Catalogue) -> Jso
         "library": dict(policy.own.library),
         "approved": {name: str(value) for name, value in policy.own.approved.items()},
         "classes": classes,
+        "unworded_languages": list(catalogue.notices.unworded(_languages(policy))),
         "waivers": waived,
     }
 

@@ -19,6 +19,7 @@ from ..errors import Place, Problems, Refused, did_you_mean
 from .checks import bound_controls
 from .durations import Unfit
 from .model import Control, Key
+from .notices import Notices, load_notices
 from .values import ChoiceType, SwitchType
 
 CONTROLS = Path("policies", "controls")
@@ -27,9 +28,10 @@ COMPLIANCE = Path("tests", "compliance")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Every control by its id, in a stable order."""
+    """Every control by its id, in a stable order, and what patrons read about them."""
 
     controls: Mapping[str, Control]
+    notices: Notices
 
     @cached_property
     def keys(self) -> Mapping[str, Key]:
@@ -78,8 +80,9 @@ def load(root: Path, *, linked: bool = True) -> Catalogue:
         for key in control.keys:
             if owners.setdefault(key.key, name) != name:
                 _refuse(problems, places[name], "key", f"{key.key} already belongs to {owners[key.key]}", "two-owners")
+    notices = load_notices(root, [name for name, control in controls.items() if control.worded], problems)
     problems.refuse_if_any()
-    return Catalogue(controls)
+    return Catalogue(controls, notices)
 
 
 def _control(path: Path, item: Item) -> Control:
@@ -131,7 +134,8 @@ def _check_links(
         mend = did_you_mean(control.role, texts)
         _refuse(problems, item, "role", f"the role {control.role} does not exist", "no-such-role", mend)
     for key in control.keys:
-        for variable in key.sets:
+        further = [control.worded] if key is control and control.worded else []
+        for variable in (*key.sets, *further):
             owner = next((role for role in texts if variable.startswith(role + "_")), None)
             if owner is None or variable not in texts[owner]:
                 _refuse(

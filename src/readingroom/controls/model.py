@@ -54,7 +54,10 @@ class Key(_Strict):
 
 
 class Control(Key):
-    """A promise: its sentence, why it is made, its key, and the role that keeps it."""
+    """A promise: its sentence, why it is made, its key, and the role that keeps it.
+
+    `worded` names the role variable that receives what patrons read about it, by language.
+    """
 
     id: str = Field(pattern=r"^[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)$")
     title: str
@@ -65,6 +68,7 @@ class Control(Key):
     role: str
     inputs: tuple[Key, ...] = ()
     held_by: str | None = None
+    worded: str | None = None
     sources: tuple[str, ...] = Field(min_length=1)
     conflicts: tuple[str, ...] = ()
     reversal: str
@@ -84,12 +88,18 @@ class Control(Key):
 
 
 def _listed(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else show(value)
+    if not isinstance(value, tuple):
+        return show(value)
+    return ", ".join(part.in_words if isinstance(part, Duration) else str(part) for part in value)
+
+
+def _seconds(span: Duration) -> int:
+    return -1 if span.seconds is None else span.seconds
 
 
 def _transformed(value: Any, how: Transform) -> Any:
     if how == "seconds":
-        return -1 if value.seconds is None else value.seconds
+        return [_seconds(part) for part in value] if isinstance(value, tuple) else _seconds(value)
     if how == "value":
         return data(value)
     (test, word), *_ = dict(how).items()

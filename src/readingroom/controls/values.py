@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..document import Item
 from ..errors import did_you_mean
 from .durations import Duration, Unfit, parse_duration
-from .shapes import MEMBERS, SHAPES, Json, text_of
+from .shapes import ADVICE, MEMBERS, SHAPES, Json, text_of
 
 _TRUE = frozenset({"on", "yes", "true"})
 _FALSE = frozenset({"off", "no", "false"})
@@ -46,6 +46,10 @@ class ValueType(ABC):
     @abstractmethod
     def advice(self) -> str:
         """How a value is written, in a few words."""
+
+    def weakest(self, value: Any) -> Any:
+        """The value that promises nothing; `value` itself for a type that has none."""
+        return value
 
     def looser(self, value: Any, floor: Any) -> bool:
         """Whether `value` gives up something that `floor` promises."""
@@ -104,6 +108,9 @@ class DurationType(ValueType):
             raise Unfit(f"{value} is {side}, which this setting cannot keep", self.advice, "out-of-range")
         return value
 
+    def weakest(self, value: Duration) -> Duration:
+        return parse_duration(self.at_most if self.stricter == "shorter" else self.at_least)
+
     def combine(self, one: Duration, other: Duration) -> Duration:
         return min(one, other) if self.stricter == "shorter" else max(one, other)
 
@@ -138,6 +145,9 @@ class ChoiceType(ValueType):
             )
         return text
 
+    def weakest(self, value: str) -> str:
+        return self.options[0]
+
     def combine(self, one: str, other: str) -> str:
         return max(one, other, key=self.options.index)
 
@@ -166,6 +176,9 @@ class SwitchType(ValueType):
             raise Unfit(f"{item.described} is neither on nor off", self.advice)
         return text in _TRUE
 
+    def weakest(self, value: bool) -> bool:
+        return not self.safe
+
     def combine(self, one: bool, other: bool) -> bool:
         return self.safe if self.safe in (one, other) else not self.safe
 
@@ -184,13 +197,16 @@ class ListType(ValueType):
     member: str
     allows: bool
 
-    def parse(self, item: Item) -> tuple[str, ...]:
+    def parse(self, item: Item) -> tuple[Any, ...]:
         if item.items is None:
             raise Unfit(f"{item.described} stands where a list is needed", self.advice)
         read = MEMBERS[self.member]
         return tuple(sorted({read(text_of(part, self.advice)) for part in item.items}))
 
-    def combine(self, one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    def weakest(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return value if self.allows else ()
+
+    def combine(self, one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
         both = set(one) & set(other) if self.allows else set(one) | set(other)
         return tuple(sorted(both))
 
@@ -201,7 +217,7 @@ class ListType(ValueType):
     def advice(self) -> str:
         return f"write a list of {self.member}s: [one, another]"
 
-    def within(self, floor: tuple[str, ...]) -> str:
+    def within(self, floor: tuple[Any, ...]) -> str:
         return f"{'take only from' if self.allows else 'include all of'} {show(floor)}"
 
 
@@ -211,10 +227,10 @@ class PinnedType(ValueType):
 
     member: str
 
-    def parse(self, item: Item) -> str:
+    def parse(self, item: Item) -> Any:
         return MEMBERS[self.member](text_of(item, self.advice))
 
-    def combine(self, one: str, other: str) -> str:
+    def combine(self, one: Any, other: Any) -> Any:
         if one != other:
             raise Conflict(f"{one} and {other}")
         return one
@@ -224,7 +240,7 @@ class PinnedType(ValueType):
 
     @property
     def advice(self) -> str:
-        return f"write one {self.member}"
+        return ADVICE.get(self.member, f"write one {self.member}")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ WORDS: dict[Verdict, str] = {
     "kept": "kept",
     "broken": "BROKEN",
     "waived": "waived",
+    "unsupported": "not supported",
     "not-tested": "not tested",
     "not-applicable": "–",
 }
+# The verdicts in the order of `Summary`.
+_COUNTED: tuple[Verdict, ...] = ("kept", "broken", "waived", "unsupported", "not-tested")
 _WIDTH = 100
 
 
@@ -43,10 +46,12 @@ class Summary:
     kept: int
     broken: int
     waived: int
+    unsupported: int
     not_tested: int
 
     def __str__(self) -> str:
-        rest = [("broken", self.broken), ("waived", self.waived), ("not tested", self.not_tested)]
+        rest = [("broken", self.broken), ("waived", self.waived), ("not supported", self.unsupported),
+                ("not tested", self.not_tested)]  # fmt: skip
         tail = "".join(f", {count} {word}" for word, count in rest if count)
         return f"{self.kept} of {self.made} promises kept{tail}"
 
@@ -64,12 +69,12 @@ def rows(after: Evidence, before: Evidence | None = None) -> tuple[Row, ...]:
 
 
 def summary(table: Sequence[Row]) -> Summary:
-    """Count the rows; waived and not tested are never kept."""
+    """Count the rows; only what is plainly kept is kept."""
 
     def count(verdict: Verdict) -> int:
         return sum(row.after == verdict for row in table)
 
-    return Summary(len(table), count("kept"), count("broken"), count("waived"), count("not-tested"))
+    return Summary(len(table), *map(count, _COUNTED))
 
 
 def plain(table: Sequence[Row]) -> str:

@@ -15,6 +15,7 @@ _STYLES: dict[Verdict, str] = {
     "kept": "green",
     "broken": "bold red",
     "waived": "yellow",
+    "unsupported": "blue",
     "not-tested": "magenta",
     "not-applicable": "dim",
 }

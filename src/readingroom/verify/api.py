@@ -10,6 +10,15 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 
+
+class Unsupported(pytest.skip.Exception):  # type: ignore[misc, name-defined]  # pytest makes it at run time
+    """A test ended because a program on the machine has no way to keep the promise."""
+
+
+class NotApplicable(pytest.skip.Exception):  # type: ignore[misc, name-defined]
+    """A test ended because what it looks at is not on the machine."""
+
+
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
 
@@ -64,6 +73,14 @@ class Promise:
     def not_tested(self, reason: str) -> NoReturn:
         """End the test here: it could not be told whether the promise is kept, and why."""
         pytest.skip(reason)
+
+    def unsupported(self, reason: str) -> NoReturn:
+        """End the test here: a program on the machine cannot keep its part of the promise, whatever is set."""
+        raise Unsupported(reason)
+
+    def not_applicable(self, reason: str) -> NoReturn:
+        """End the test here: what it looks at is not on this machine, so this part of the promise is about nothing."""
+        raise NotApplicable(reason)
 
     def _key(self, key: str) -> Mapping[str, Any]:
         if key not in self._keys:

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Verdict = Literal["kept", "broken", "waived", "not-tested", "not-applicable"]
-VERDICTS: tuple[Verdict, ...] = ("kept", "broken", "waived", "not-tested", "not-applicable")
+Verdict = Literal["kept", "broken", "waived", "unsupported", "not-tested", "not-applicable"]
+VERDICTS: tuple[Verdict, ...] = ("kept", "broken", "waived", "unsupported", "not-tested", "not-applicable")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=253)]
 Words = Annotated[str, Field(max_length=2000)]
@@ -30,16 +30,19 @@ class _Closed(BaseModel):
 class ControlEvidence(_Closed):
     """One promise on one machine."""
 
-    verdict: Verdict = Field(description="kept, broken, waived, not-tested or not-applicable")
+    verdict: Verdict = Field(description="kept, broken, waived, unsupported, not-tested or not-applicable")
     statement: Words = Field(description="The promise in plain words, as the policy makes it.")
     role: Name = Field(description="The role that keeps it.")
     observed: Words = Field("", description="What the checks saw: counts and settings, in plain words.")
-    reason: Words | None = Field(None, description="Why it is waived, not tested or not applicable; an expired waiver.")
+    reason: Words | None = Field(
+        None,
+        description="Why it is not plainly kept: a waiver, also an expired one; what no setting can keep; what could not be told.",
+    )
     at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="When this was judged, UTC.")
 
     @model_validator(mode="after")
     def _says_why(self) -> Self:
-        if self.verdict in ("waived", "not-tested", "not-applicable") and not self.reason:
+        if self.verdict not in ("kept", "broken") and not self.reason:
             raise ValueError(f"{self.verdict} needs a reason")
         if self.verdict == "kept" and self.reason:
             raise ValueError("kept needs no reason; what is kept only by an exception is waived")
@@ -77,7 +80,7 @@ class Evidence(_Closed):
 
     @property
     def counts(self) -> Counter[Verdict]:
-        """How many promises have each verdict; waived and not tested are never counted as kept."""
+        """How many promises have each verdict; only what is plainly kept is counted as kept."""
         return Counter(found.verdict for _, _, found in self.verdicts())
 
     def write(self, path: Path) -> None:

@@ -27,7 +27,7 @@ class Job(_Message):
     files: tuple[Path, ...]
     log: Path
     shuffle: int | None = None
-    test_seconds: int = 60
+    test_seconds: int = 120
 
 
 class Reached(_Message):
@@ -44,13 +44,16 @@ class Lost(_Message):
     reason: str
 
 
+Result = Literal["passed", "failed", "unsupported", "not-tested", "not-applicable"]
+
+
 class Outcome(_Message):
-    """One test ended. `words` is what was seen (passed, failed) or why it could not be told (not-tested)."""
+    """One test ended. `words` is what was seen (passed, failed), or else why it was not to be seen."""
 
     event: Literal["outcome"] = "outcome"
     control: str
     order: int
-    result: Literal["passed", "failed", "not-tested"]
+    result: Result
     words: str
     seconds: float
 

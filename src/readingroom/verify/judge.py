@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from .evidence import ControlEvidence, Verdict
 from .job import Outcome
+
+# What keeps a promise from being kept although nothing is broken, the worst first.
+_GAPS: tuple[Literal["not-tested"], Literal["unsupported"]] = ("not-tested", "unsupported")
 
 NOBODY_CHECKS = "no check exists for this promise yet"
 NO_ANSWER = "the check gave no result; the log of this machine says more"
@@ -44,7 +47,10 @@ def is_tested(expected: Mapping[str, Any]) -> bool:
 
 
 def _found(outcomes: Sequence[Outcome], missing: str) -> tuple[Verdict, str, str | None]:
-    """Any broken: broken. Else any not tested: not tested. Else kept. No outcome at all is never kept."""
+    """The worst of what was found, where not tested is worse than not supported. No outcome at all is never kept.
+
+    What is not on the machine counts only when there is nothing else to look at.
+    """
     ordered = sorted(outcomes, key=lambda one: one.order)
 
     def words(result: str) -> str:
@@ -54,6 +60,9 @@ def _found(outcomes: Sequence[Outcome], missing: str) -> tuple[Verdict, str, str
         return "broken", words("failed"), None
     if not ordered:
         return "not-tested", "", missing
-    if any(one.result == "not-tested" for one in ordered):
-        return "not-tested", words("passed"), words("not-tested") or "the check gave no reason"
+    for gap in _GAPS:
+        if any(one.result == gap for one in ordered):
+            return gap, words("passed"), "; ".join(filter(None, (words(also) for also in _GAPS)))
+    if all(one.result == "not-applicable" for one in ordered):
+        return "not-applicable", "", words("not-applicable")
     return "kept", words("passed") or "checked; its author left no words for what was seen", None

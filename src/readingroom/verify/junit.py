@@ -3,7 +3,7 @@
 In it: machine names (somebody has to know which machine to mend), control ids, verdicts, and the words of the
 evidence, which have passed the privacy filter. Not in it, on purpose: sentences from the policy (they may list staff
 logins), tracebacks, output, durations, and any time finer than the date. Kept is a passed test; broken a failure;
-waived, not tested and not applicable are skipped, with the reason: none of them is a pass.
+waived, not supported, not tested and not applicable are skipped, with the reason: none of them is a pass.
 """
 
 from __future__ import annotations

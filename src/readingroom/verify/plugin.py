@@ -18,9 +18,9 @@ import pytest
 from testinfra.host import Host
 
 from . import probe
-from .api import Promise
+from .api import NotApplicable, Promise, Unsupported
 from .connection import Unreachable
-from .job import Job, Lost, Outcome, Report
+from .job import Job, Lost, Outcome, Report, Result
 from .privacy import Filter
 
 # Where a failed `assert` is a finding. Elsewhere (testinfra's own check_output, a library) it is an accident.
@@ -46,10 +46,15 @@ class CompliancePlugin:
         self._promises: dict[str, Promise] = {}
         self.crashed = False
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def host(self) -> Host:
         """The machine, as root, over the one connection of this run."""
         return self._host
+
+    @pytest.fixture(scope="session")
+    def expects(self) -> Callable[[str], Any]:
+        """For preparations that many tests share: the policy's word for a key on this machine."""
+        return lambda key: self._job.expectations["keys"][key]["value"]
 
     @pytest.fixture
     def ssh_way(self) -> tuple[Path, str]:
@@ -124,7 +129,7 @@ class CompliancePlugin:
             item.session.shouldstop = "the machine is lost"
             self._report(Lost(reason=str(error.value)))
         elif isinstance(error.value, pytest.skip.Exception):
-            self._outcome(item, "not-tested", error.value.msg or "the check gave no reason", seconds)
+            self._outcome(item, _why_skipped(error.value), error.value.msg or "the check gave no reason", seconds)
         elif when == "call" and self._is_finding(error):
             self._outcome(item, "failed", _plain_message(error.value), seconds)
         else:
@@ -141,12 +146,18 @@ class CompliancePlugin:
             where == _PROBES or where.is_relative_to(self._job.tests_dir)
         )
 
-    def _outcome(self, item: pytest.Item, result: Any, words: str, seconds: float) -> None:
+    def _outcome(self, item: pytest.Item, result: Result, words: str, seconds: float) -> None:
         control = _control_of(item) or ""
         clean = "; ".join(filter(None, (self._words.clean(part) for part in words.split("; "))))
         self._report(
             Outcome(control=control, order=self._order[item.nodeid], result=result, words=clean, seconds=seconds)
         )
+
+
+def _why_skipped(error: BaseException) -> Result:
+    if isinstance(error, Unsupported):
+        return "unsupported"
+    return "not-applicable" if isinstance(error, NotApplicable) else "not-tested"
 
 
 def _control_of(item: Any) -> str | None:

@@ -262,8 +262,15 @@ class _Answer:
                 self.done = True
             case Outcome() as outcome:
                 self.outcomes.append(outcome)
-                verdicts: Mapping[str, Verdict] = {"passed": "kept", "failed": "broken", "not-tested": "not-tested"}
-                self.tell(Judged(self.job.machine, outcome.control, verdicts[outcome.result], outcome.seconds))
+                verdict: Verdict
+                match outcome.result:
+                    case "passed":
+                        verdict = "kept"
+                    case "failed":
+                        verdict = "broken"
+                    case other:
+                        verdict = other
+                self.tell(Judged(self.job.machine, outcome.control, verdict, outcome.seconds))
 
     def on(self, control: str, lost: str | None) -> tuple[list[Outcome], str]:
         """What the tests of `control` found, and what to say where they found nothing."""

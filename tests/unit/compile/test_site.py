@@ -85,6 +85,22 @@ def test_a_legal_hold_pauses_what_it_names(tmp_path: Path) -> None:
     assert held == {control.id for control in CATALOGUE.controls.values() if control.held_by == "logs"}
 
 
+def test_where_a_promise_does_not_apply_its_role_is_told_to_do_nothing() -> None:
+    files = compiled("lab", lab(), CATALOGUE)
+    public, staff = (yaml.safe_load(files[f"inventory/group_vars/{name}.yml"]) for name in ("public", "staff"))
+    assert (public["session_reset_home"], staff["session_reset_home"]) == ("memory", "kept")
+    assert (public["session_reset_staff_downloads_seconds"], staff["session_reset_idle_seconds"]) == (-1, -1)
+
+
+def test_what_patrons_read_comes_in_the_librarys_languages_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "library.yml"
+    path.write_text("policy: 1\nlibrary: {name: Elm, languages: [es, tlh, en]}\nextends: standard\n")
+    files = compiled("elm", policy.load(path, CATALOGUE, root=ROOT, machines=MACHINES), CATALOGUE)
+    wording = yaml.safe_load(files["inventory/group_vars/public.yml"])["session_reset_wording"]
+    assert [one["language"] for one in wording] == ["es", "en"]
+    assert json.loads(files["notice.json"])["unworded_languages"] == ["tlh"]
+
+
 def test_the_schema_takes_every_policy_that_the_loader_takes() -> None:
     schema = policy_schema(CATALOGUE)
     validator = jsonschema.Draft202012Validator(schema)

@@ -38,6 +38,8 @@ TYPES: dict[str, tuple[ValueType, st.SearchStrategy[Any], Callable[[Any, Any], b
     "switch safe off": (SwitchType(safe=False), st.booleans(), lambda a, b: a <= b),
     "allow-list": (ListType("login", allows=True), LOGINS, lambda a, b: set(a) <= set(b)),
     "deny-list": (ListType("login", allows=False), LOGINS, lambda a, b: set(a) >= set(b)),
+    "deny-list of spans": (ListType("span", allows=False), st.sets(SPANS).map(lambda spans: tuple(sorted(spans))),
+                           lambda a, b: set(a) >= set(b)),
 }  # fmt: skip
 
 
@@ -55,6 +57,7 @@ def test_combining_obeys_the_lattice_laws_and_only_tightens(name: str) -> None:
         assert at_least_as_strict(combine(a, b), b)
         assert declared.looser(a, b) == (not at_least_as_strict(a, b))
         assert not declared.looser(combine(a, b), a)
+        assert name == "allow-list" or declared.looser(declared.weakest(a), a) == (declared.weakest(a) != a)
 
     laws()
 
@@ -88,6 +91,17 @@ def test_nightly_ends_no_later_than_a_day() -> None:
     nightly = parse_duration("nightly", WORDS)
     assert nightly.seconds == 86_400
     assert parse_duration("23h") < nightly < parse_duration("24h")
+
+
+def test_a_list_of_spans_reads_by_length_and_refuses_spans_without_one() -> None:
+    def written(*texts: str) -> Item:
+        return Item(Place("p"), items=tuple(Item(Place("p"), text=text) for text in texts))
+
+    spans = ListType("span", allows=False)
+    assert [str(span) for span in spans.parse(written("10m", "1m", "60s", "5m"))] == ["1m", "5m", "10m"]
+    for text in ("none", "forever", "soon"):
+        with pytest.raises(Unfit):
+            spans.parse(written(text))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_rows_compare_before_and_after_and_leave_out_what_is_not_promised(shown)
 
 def test_the_ratio_counts_only_what_is_kept(shown):
     assert str(summary(shown)) == "1 of 3 promises kept, 1 broken, 1 waived"
+    assert str(summary(rows(evidence(a="kept", b="unsupported")))) == "1 of 2 promises kept, 1 not supported"
 
 
 def test_plain_text_says_everything_without_colour(shown):

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from readingroom.verify import ControlEvidence, Evidence, MachineEvidence, schema
+from readingroom.verify import VERDICTS, ControlEvidence, Evidence, MachineEvidence, schema
 
 REPO = Path(__file__).resolve().parents[3]
 AT = "2026-11-23T12:04:05Z"
@@ -29,9 +29,7 @@ def found(verdict, **more):
 
 @pytest.fixture
 def evidence():
-    controls = {
-        f"print.{verdict}": found(verdict) for verdict in ("kept", "broken", "waived", "not-tested", "not-applicable")
-    }
+    controls = {f"print.{verdict}": found(verdict) for verdict in VERDICTS}
     machine = MachineEvidence(**{"class": "public"}, os="Debian GNU/Linux 13 (trixie)", controls=controls)
     off = MachineEvidence(
         **{"class": "staff"}, os=None, unreachable="no answer", controls={"print.kept": found("not-tested")}
@@ -66,15 +64,16 @@ def test_nothing_else_fits_into_the_schema(evidence, place):
 
 
 @pytest.mark.parametrize(
-    ("verdict", "reason"), [("not-tested", None), ("waived", None), ("not-applicable", ""), ("kept", "x")]
+    ("verdict", "reason"),
+    [("not-tested", None), ("waived", None), ("unsupported", None), ("not-applicable", ""), ("kept", "x")],
 )
 def test_an_exception_says_why_and_kept_needs_no_reason(verdict, reason):
     with pytest.raises(ValidationError):
         found(verdict, reason=reason)
 
 
-def test_waived_and_not_tested_are_not_counted_as_kept(evidence):
-    assert evidence.counts == {"kept": 1, "broken": 1, "waived": 1, "not-tested": 2, "not-applicable": 1}
+def test_only_what_is_plainly_kept_is_counted_as_kept(evidence):
+    assert evidence.counts == {verdict: 2 if verdict == "not-tested" else 1 for verdict in VERDICTS}
     assert evidence.unreachable == ("staff-1",)
 
 
@@ -92,13 +91,13 @@ def test_junit_says_the_same_and_nothing_more(evidence, tmp_path):
     evidence.junit(tmp_path / "junit.xml")
     text = (tmp_path / "junit.xml").read_text()
     root = Xml.fromstring(text)  # noqa: S314 - our own file
-    assert root.attrib == {"name": "Reading Room lab", "tests": "6", "failures": "1", "errors": "0", "skipped": "4"}
+    assert root.attrib == {"name": "Reading Room lab", "tests": "7", "failures": "1", "errors": "0", "skipped": "5"}
     cases = {(case.get("classname"), case.get("name")): case for case in root.iter("testcase")}
-    assert len(cases) == 6
+    assert len(cases) == 7
     assert list(cases[("public-1.print_queue_purge", "print.kept")]) == []
     (failure,) = cases[("public-1.print_queue_purge", "print.broken")]
     assert (failure.tag, failure.get("message")) == ("failure", "3 seen")
-    for verdict in ("waived", "not-tested", "not-applicable"):
+    for verdict in set(VERDICTS) - {"kept", "broken"}:
         (skipped,) = cases[("public-1.print_queue_purge", f"print.{verdict}")]
         assert (skipped.tag, skipped.get("message")) == ("skipped", f"{verdict}: because; 3 seen")
     assert "12:04" not in text, "no time finer than the date"

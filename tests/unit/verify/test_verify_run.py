@@ -105,13 +105,20 @@ def test_several_tests_of_one_control_count_together(site, promise):
     def test_five(host, promise): promise.not_tested("no printer")
     @control("a.untold")
     def test_six(host, promise): promise.observed("fine")
+    @control("a.cannot")
+    def test_seven(host, promise): promise.unsupported("no such setting")
+    @control("a.cannot")
+    def test_eight(host, promise): promise.observed("the other one is set")
+    @control("a.cannot")
+    def test_nine(host, promise): promise.not_applicable("a third is not installed")
     """)
-    controls = ("a.two", "a.broken", "a.untold")
+    controls = ("a.two", "a.broken", "a.untold", "a.cannot")
     for order in (None, 1, 2, 3):
         found = site.verify({name: promise() for name in controls}, shuffle=order).machines["public-1"].controls
         seen = [(found[name].verdict, found[name].observed, found[name].reason) for name in controls]
         assert seen == [
             ("kept", "first; second", None), ("broken", "seen", None), ("not-tested", "fine", "no printer"),
+            ("unsupported", "the other one is set", "no such setting"),
         ]  # fmt: skip
 
 
