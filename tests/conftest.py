@@ -1,4 +1,4 @@
-"""What holds for every test that needs no machine."""
+"""What holds for every test."""
 
 from __future__ import annotations
 
