@@ -57,16 +57,14 @@ def _newlines_at_end(text: str) -> int:
 
 
 def read_role_variables(role: Path) -> dict[str, Any]:
-    """The plain content of a role's `vars/main.yml` (empty when there is none)."""
-    path = role / "vars" / "main.yml"
-    if not path.is_file():
-        return {}
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise RenderError(f"{path}: role variables must be a mapping")
-    return content
+    """The plain content of a role's `vars/main.yml`, or of the files in `vars/main/`, as Ansible reads them."""
+    found: dict[str, Any] = {}
+    for path in [role / "vars" / "main.yml", *sorted((role / "vars" / "main").glob("*.yml"))]:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not isinstance(content, dict | None):
+            raise RenderError(f"{path}: role variables must be a mapping")
+        found |= content or {}
+    return found
 
 
 def resolve(values: Mapping[str, Any]) -> dict[str, Any]:

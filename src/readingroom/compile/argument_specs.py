@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..controls import Catalogue, Control, Key
-from ..controls.values import ChoiceType, DurationType, FreeType, ListType, SwitchType
+from ..controls.values import ChoiceType, FreeType, ListType, SwitchType
 
 Json = dict[str, Any]
 
@@ -63,18 +63,26 @@ def _option(control: Control, key: Key, how: Any) -> Json:
             return option | {"type": "bool"}
         case ListType():
             return option | {"type": "list", "elements": "str"}
-        case FreeType(shape="people"):
-            fields = {
-                "login": {"type": "str", "required": True, "description": "The login name."},
-                "keys": {
-                    "type": "list",
-                    "elements": "str",
-                    "required": True,
-                    "no_log": False,
-                    "description": "SSH public keys.",
-                },
-            }
-            return option | {"type": "list", "elements": "dict", "options": fields}
-        case DurationType():
-            return option | {"type": "str"}
+        case FreeType():
+            return option | _argument(key.type.schema())
     return option | {"type": "str"}
+
+
+def _argument(schema: Json) -> Json:
+    """The part of an argument spec that says what a JSON Schema of a free value says."""
+    if schema["type"] == "array":
+        inner = _argument(schema["items"])
+        return {"type": "list", "elements": inner.pop("type"), **inner}
+    if schema["type"] != "object":
+        return {"type": "str"}
+    fields = {
+        name: {
+            **_argument(field),
+            "required": name in schema["required"],
+            "description": field["description"],
+            # Ansible takes whatever is called a key for a secret
+            **({"no_log": False} if "key" in name else {}),
+        }
+        for name, field in schema["properties"].items()
+    }
+    return {"type": "dict", "options": fields}

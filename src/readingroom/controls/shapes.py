@@ -1,4 +1,4 @@
-"""What single values and free-form values look like: logins, networks, people. Must not know types or strictness."""
+"""What single values and free-form values look like: logins, web addresses, people. Must not know types or strictness."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from .durations import Duration, Unfit, parse_duration
 
 Json = dict[str, Any]
 _LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
+_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_EXTENSION = re.compile(
+    r"[a-p]{32}|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[A-Za-z0-9._-]{0,60}@[A-Za-z0-9._-]{1,60}"
+)
+_ADDRESS_CHARACTERS = r"A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-"
+_TERMS = "{searchTerms}"
 _SSH_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]{16,}( [^\n\"']*)?")
 
 
@@ -51,12 +57,81 @@ def _span(text: str) -> Duration:
     return span
 
 
+def _host(text: str) -> str:
+    if len(text) > 253 or not _HOST.fullmatch(text.lower()):
+        raise Unfit(f"{text[:60]!r} is not the name of a host", "write it like catalogue.example, without http://")
+    return text.lower()
+
+
+def _extension(text: str) -> str:
+    if not _EXTENSION.fullmatch(text):
+        raise Unfit(
+            f"{text[:60]!r} is not the id of an extension",
+            "write it like uBlock0@raymondhill.net (Firefox), or as 32 letters from a to p (Chromium)",
+        )
+    return text
+
+
+def _address(text: str, advice: str, schemes: str = "https?") -> str:
+    """A web address as written. It names no login, and holds nothing that a template or a shell could take for its own."""
+    found = re.fullmatch(
+        rf"{schemes}://([^/?#:@\[\]]+|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?([/?#][{_ADDRESS_CHARACTERS}]*)?", text
+    )
+    if not found or not (found[1].startswith("[") or _HOST.fullmatch(found[1].lower())):
+        raise Unfit(f"{text[:60]!r} is not a web address", advice, "bad-address")
+    return text
+
+
+def _resolver(text: str) -> str:
+    return text if text in ("browser-decides", "system") else _address(text, ADVICE["browser-resolver"], "https")
+
+
 MEMBERS: Mapping[str, Callable[[str], Any]] = {
     "login": _login,
     "network": _network,
     "ipp-address": _ipp_address,
     "span": _span,
+    "host": _host,
+    "extension": _extension,
+    "browser-resolver": _resolver,
 }
+ADVICE = {
+    "browser-resolver": "write system, browser-decides, or the address of a resolver such as https://dns.example/dns-query"
+}
+
+
+def _web_address(item: Item) -> str:
+    text = text_of(item, _ONE_ADDRESS)
+    return text if text == "about:blank" else _address(text, _ONE_ADDRESS)
+
+
+def _search_engine(item: Item) -> Mapping[str, str]:
+    fields = _fields(item, "name", "url", _ENGINE)
+    url = fields["url"]
+    if url.count(_TERMS) != 1:
+        raise Unfit(f"the address of a search engine must hold {_TERMS} once", _ENGINE, "bad-address")
+    _address(url.replace(_TERMS, "terms"), _ENGINE, "https")
+    return fields
+
+
+def _bookmarks(item: Item) -> tuple[Mapping[str, str], ...]:
+    if item.items is None:
+        raise Unfit(f"{item.described} stands where a list of bookmarks is needed", _BOOKMARKS)
+    bookmarks = tuple(_fields(entry, "title", "url", _BOOKMARKS) for entry in item.items)
+    for bookmark in bookmarks:
+        _address(bookmark["url"], _BOOKMARKS)
+    return bookmarks
+
+
+def _fields(item: Item, label: str, address: str, advice: str) -> dict[str, str]:
+    """The two fields of an entry with a name for people and an address."""
+    entries = item.entries or {}
+    if set(entries) != {label, address}:
+        raise Unfit(f"this needs a {label} and a {address}, and nothing else", advice)
+    texts = {name: text_of(entry, advice).strip() for name, entry in entries.items()}
+    if not re.fullmatch(r"[^\x00-\x1f\x7f{}]{1,60}", texts[label]):
+        raise Unfit(f"{texts[label][:60]!r} is not a {label} for people to read", "use 1 to 60 characters, no { or }")
+    return {label: texts[label], address: texts[address]}
 
 
 def _people(item: Item) -> tuple[Mapping[str, Any], ...]:
@@ -93,6 +168,9 @@ def _hold_areas(item: Item) -> tuple[str, ...]:
 HOLD_AREAS = ("logs", "printing")
 _ONE_LOGIN = "write one login name"
 _PEOPLE = "write a list of people: [{login: ada, keys: [ssh-ed25519 …]}]"
+_ONE_ADDRESS = "write a web address such as https://library.example/, or about:blank"
+_ENGINE = "write it like {name: DuckDuckGo, url: https://duckduckgo.com/?q={searchTerms}}"
+_BOOKMARKS = "write a list of bookmarks: [{title: Catalogue, url: https://catalogue.example/}]"
 _AREAS = "write the areas whose deletion pauses: [logs], [printing] or both"
 
 
@@ -109,11 +187,31 @@ _PERSON: Json = {
     "type": "object",
     "required": ["login"],
     "additionalProperties": False,
-    "properties": {"login": {"type": "string"}, "keys": {"type": "array", "items": {"type": "string"}}},
+    "properties": {
+        "login": {"type": "string", "description": "The login name."},
+        "keys": {"type": "array", "items": {"type": "string"}, "description": "SSH public keys."},
+    },
 }
+
+
+def _pair(label: str, about: str) -> Json:
+    fields = {label: about, "url": "The web address."}
+    return {
+        "type": "object",
+        "required": list(fields),
+        "additionalProperties": False,
+        "properties": {name: {"type": "string", "description": said} for name, said in fields.items()},
+    }
+
+
 SHAPES: Mapping[str, Shape] = {
     "login": Shape(lambda item: _login(text_of(item, _ONE_LOGIN)), {"type": "string"}, _ONE_LOGIN),
     "people": Shape(_people, {"type": "array", "items": _PERSON}, _PEOPLE),
+    "web-address": Shape(_web_address, {"type": "string"}, _ONE_ADDRESS),
+    "search-engine": Shape(_search_engine, _pair("name", "What the engine is called."), _ENGINE),
+    "bookmarks": Shape(
+        _bookmarks, {"type": "array", "items": _pair("title", "What the bookmark is called.")}, _BOOKMARKS
+    ),
     "hold-areas": Shape(
         _hold_areas, {"type": "array", "items": {"enum": list(HOLD_AREAS)}, "uniqueItems": True}, _AREAS
     ),

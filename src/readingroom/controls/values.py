@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..document import Item
 from ..errors import did_you_mean
 from .durations import Duration, Unfit, parse_duration
-from .shapes import MEMBERS, SHAPES, Json, text_of
+from .shapes import ADVICE, MEMBERS, SHAPES, Json, text_of
 
 _TRUE = frozenset({"on", "yes", "true"})
 _FALSE = frozenset({"off", "no", "false"})
@@ -240,7 +240,7 @@ class PinnedType(ValueType):
 
     @property
     def advice(self) -> str:
-        return f"write one {self.member}"
+        return ADVICE.get(self.member, f"write one {self.member}")
 
 
 @dataclass(frozen=True)

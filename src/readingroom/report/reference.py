@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .. import policy
+from ..apply.rendering import read_role_variables
 from ..controls import Catalogue, Control, Key
 from ..controls.values import ChoiceType, DurationType, SwitchType, show
 from ..document import read
+from . import browsers
 
 PRESETS = ("small-library", "standard", "strict")
 _HEAD = "<!-- Made by `readingroom generate`; change the controls, not this file. -->\n"
@@ -28,6 +28,7 @@ def pages(root: Path, catalogue: Catalogue) -> dict[Path, str]:
         root / "docs" / "promises.md": _promises(root, catalogue),
         root / "docs" / "ala-coverage.md": _ala_coverage(root, catalogue),
         root / "docs" / "managed.md": _managed(root, catalogue),
+        root / "docs" / "browsers.md": f"{_HEAD}\n{browsers.page(root, catalogue)}",
         root / "README.md": _readme(root, catalogue),
     }
 
@@ -134,10 +135,10 @@ def _managed(root: Path, catalogue: Catalogue) -> str:
     parts = [
         _HEAD,
         "# What each role manages on a machine\n",
-        "From `__<role>_manages` in each role's `vars/main.yml`, the one list that both engines work from.\n",
+        "From `__<role>_manages` in each role's `vars`, the one list that both engines work from.\n",
     ]
     for role in catalogue.roles:
-        variables = yaml.safe_load((root / "roles" / role / "vars" / "main.yml").read_text(encoding="utf-8"))
+        variables = read_role_variables(root / "roles" / role)
         parts.append(f"## {role}\n")
         for kind, entries in variables[f"__{role}_manages"].items():
             if entries:
