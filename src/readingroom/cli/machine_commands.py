@@ -58,22 +58,26 @@ def harden(
     limit: LimitOption = None,
     role: RoleOption = None,
 ) -> None:
-    """Verify, apply the policy, verify again, and print the promises before → after.
+    """Verify, apply the policy, verify again if it changed anything, and print the promises before → after.
 
     Without a SITE this is the lab: disposable machines on this computer. Your own machines are touched only when
     you name their site.
     """
     ready = _ready(site)
     names = _limited(ready, limit)
-    before = _verified(ready, names, "Verifying before")
+    before = _verified(ready, names, "Verifying before", roles=role)
     with applying(out, f"Applying with {engine.value}") as on_event:
         result = apply.harden(ready, engine=engine.value, roles=role, machines=names, check=False, on_event=on_event)
     code = _applied(result)
     if result.interrupted:
         raise typer.Exit(code)
-    after = _verified(ready, names, "Verifying after")
-    _write(after, ready, whole=names is None)
-    _print_table(after, before)
+    if result.ok and not any(machine.changes for machine in result.machines.values()):
+        out.say("Nothing was changed, so what was verified before still stands.")
+        after = before
+    else:
+        after = _verified(ready, names, "Verifying after", roles=role)
+    _write(after, ready, whole=not (limit or role))
+    _print_table(after, None if after is before else before)
     raise typer.Exit(max(code, _exit_code(after)))
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -183,22 +184,35 @@ def require_nobody(host: Host, promise: Promise, login: str) -> int:
     return int(answer.stdout)
 
 
-def over(promise: Promise, session: Session, *, within: float = 8.0) -> None:
+def over(promise: Promise, session: Session) -> None:
     """Wait until an ended session of ours is over in every respect: it is gone, and so is its account's manager."""
-    try:
-        probe.wait_until(
-            lambda: is_over(session), "a session is not over some seconds after its end", within=within, every=0.05
-        )
-    except AssertionError:
+    if not settle(session):
         if others(session.host, session.uid, session):
             promise.not_tested(IN_USE)
-        raise
+        raise AssertionError("a session is not over some seconds after its end")
 
 
-def settle(session: Session, *, within: float = 12.0) -> None:
-    """Wait for the same, but let it be if something lives on: whether it may is another promise."""
-    with suppress(AssertionError):
-        probe.wait_until(lambda: is_over(session), "", within=within, every=0.05)
+def settle(*sessions: Session, within: float = 12.0, still: float = 4.0) -> bool:
+    """Wait for the same, but let it be if something lives on, for whether it may is another promise; is it over?
+
+    Where nothing moves any more for `still` seconds, there is nothing to wait for.
+    """
+    end, since, before = time.monotonic() + within, time.monotonic(), [""]
+    while not (done := all(map(is_over, sessions))) and (now := time.monotonic()) < end:
+        seen = [str(session.host.run(_MOVES.format(session=session)).stdout) for session in sessions]
+        if seen != before or any("deactivating" in one for one in seen):
+            since, before = now, seen
+        elif now - since > still:
+            break
+        time.sleep(0.05)
+    return done
+
+
+# What moves while a session ends: what logind and systemd say of it, and how much of it still runs.
+_MOVES = (
+    "loginctl show-session {session.id} --property=State; pgrep -c -U {session.uid}; "
+    "systemctl show session-{session.id}.scope user@{session.uid}.service --property=ActiveState,SubState,Job"
+)
 
 
 def is_over(session: Session) -> bool:
