@@ -238,7 +238,7 @@ def chromium_found(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     chromium.unlock()
     browser, said = _chromium_tour(seat, job)
     said |= _chromium_asked(seat, job, browser)
-    browser.quit()  # it writes its cookies then, or after half a minute
+    browser.close()
     said["left"] = seat.sweep()
     return said
 
