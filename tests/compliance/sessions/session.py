@@ -27,7 +27,7 @@ IN_USE = "somebody is using the patron account just now; verify again when nobod
 
 @dataclass
 class Session:
-    """A login session of ours that is open; `id` is logind's name for it."""
+    """A login session of ours that is open; `id` is logind's name for it, `took` the seconds in which it opened."""
 
     host: Host
     login: str
@@ -39,6 +39,7 @@ class Session:
     leader: int = 0
     tty: str = ""
     home: str = ""
+    took: float = 0.0
     over: bool = field(default=False, repr=False)
 
     def run(self, script: str, *, within: int = 20) -> tuple[bool, str]:
@@ -98,6 +99,7 @@ class Session:
 
 def open_session(host: Host, login: str, door: str = CONSOLE) -> Session:
     """Log `login` in and return when its session can be worked in; without a password, since root opens the door."""
+    began = time.monotonic()
     folder = probe.run(host, f"mktemp -d /run/{probe.PREFIX}.XXXXXXXX").strip()
     uid = int(probe.run(host, f"id -u {shlex.quote(login)}"))
     session = Session(host, login, uid, door, folder, f"{probe.PREFIX}-{secrets.token_hex(4)}")
@@ -129,7 +131,7 @@ def open_session(host: Host, login: str, door: str = CONSOLE) -> Session:
     except BaseException:
         _tidy(session)
         raise
-    session.id, session.home = where[0], where[1]
+    session.id, session.home, session.took = where[0], where[1], time.monotonic() - began
     session.leader = int(session.property("Leader") or 0) if session.id else 0
     session.tty = str(host.run(f"grep ^/dev/ {folder}/tty").stdout).strip()
     return session
@@ -192,30 +194,35 @@ def over(promise: Promise, session: Session) -> None:
         raise AssertionError("a session is not over some seconds after its end")
 
 
-def settle(*sessions: Session, within: float = 12.0, still: float = 4.0) -> bool:
+def settle(*sessions: Session) -> bool:
     """Wait for the same, but let it be if something lives on, for whether it may is another promise; is it over?
+
+    A machine that was slow to open a session is given more time to end it.
+    """
+    took = max(session.took for session in sessions)
+    first = sessions[0]
+    return rest(first.host, first.uid, *(one.id for one in sessions), within=12 + 8 * took, still=2 + 4 * took)
+
+
+def rest(host: Host, uid: int, *ids: str, within: float = 20.0, still: float = 8.0) -> bool:
+    """Wait until these sessions of an account are gone, and what runs for it between sessions; is it so?
 
     Where nothing moves any more for `still` seconds, there is nothing to wait for.
     """
-    end, since, before = time.monotonic() + within, time.monotonic(), [""]
-    while not (done := all(map(is_over, sessions))) and (now := time.monotonic()) < end:
-        seen = [str(session.host.run(_MOVES.format(session=session)).stdout) for session in sessions]
-        if seen != before or any("deactivating" in one for one in seen):
+    manager = f"user@{uid}.service"
+    units = " ".join([manager, *(f"session-{one}.scope" for one in ids)])
+    look = (
+        f"echo manager=$(systemctl show {manager} --property=ActiveState --value); pgrep -c -U {uid}; "
+        f"systemctl show {units} --property=ActiveState,SubState,Job; "
+        f"for one in {' '.join(ids)}; do loginctl show-session $one --property=Id,State; done"
+    )
+    end, since, before = time.monotonic() + within, time.monotonic(), ""
+    while True:
+        seen, now = str(host.run(look).stdout), time.monotonic()
+        if "\nId=" not in seen and re.search(r"^manager=(inactive|failed)", seen, re.MULTILINE):
+            return True
+        if seen != before or "deactivating" in seen:
             since, before = now, seen
-        elif now - since > still:
-            break
+        if now - since > still or now > end:
+            return False
         time.sleep(0.05)
-    return done
-
-
-# What moves while a session ends: what logind and systemd say of it, and how much of it still runs.
-_MOVES = (
-    "loginctl show-session {session.id} --property=State; pgrep -c -U {session.uid}; "
-    "systemctl show session-{session.id}.scope user@{session.uid}.service --property=ActiveState,SubState,Job"
-)
-
-
-def is_over(session: Session) -> bool:
-    """Is it gone, and with it what runs for its account?"""
-    manager = f"systemctl show user@{session.uid}.service --property=ActiveState --value"
-    return not session.is_known() and str(session.host.run(manager).stdout).strip() in ("inactive", "failed")
