@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 RESOLVER, SITE, PLAIN = "192.0.2.53", "192.0.2.80", "192.0.2.81"
-_BIND, _REC, _PRIVATE = 4096, 16384, 1 << 18
+_BIND, _REC, _SLAVE = 4096, 16384, 1 << 19
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,7 +70,8 @@ def replace(path: str, text: str) -> None:
 
 def prepare(home: str, uid: int, gid: int) -> None:
     """Folders of our own, a network with one computer in it, and a home for the account."""
-    mount("none", "/", flags=_REC | _PRIVATE)
+    # What the machine unmounts goes from here, too: a home of a session that ended must not live on in this play.
+    mount("none", "/", flags=_REC | _SLAVE)
     private("/etc")
     replace("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {os.uname().nodename}\n")
     replace("/etc/resolv.conf", f"nameserver {RESOLVER}\n")

@@ -15,7 +15,9 @@ import sys
 import threading
 from pathlib import Path
 
-ALONE = ("unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc")
+ALONE = (
+    "unshare", "--net", "--mount", "--propagation", "slave", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc",
+)  # fmt: skip
 
 
 def main(folder: Path) -> None:
