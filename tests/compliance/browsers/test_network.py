@@ -17,6 +17,8 @@ SAFETY = {
     "chromium": {"safebrowsing.googleapis.com"},
 }  # fmt: skip
 LOCATION = "www.googleapis.com"
+# Where a profile's own home page and Firefox's own search engine would lead: that is for their promises to tell.
+ELSEWHERE = {"firefox": {"wished.example", "www.wished.example", "www.google.com"}, "chromium": set()}
 PROBES = {
     "detectportal.firefox.com", "connectivitycheck.gstatic.com", "www.gstatic.com", "ipv4only.arpa", "example.org",
 }  # fmt: skip
@@ -123,7 +125,7 @@ def test_nobody_hears_of_a_browser_that_is_left_alone(browser: Browser, promise:
 
 def _foreign(browser: Browser, sight: Sight) -> list[str]:
     """The names that were asked for without need: neither ours, nor for safety, nor another promise's."""
-    own = {*browser.served(), *SAFETY[browser.name], *PROBES, *RESOLVERS}
+    own = {*browser.served(), *SAFETY[browser.name], *ELSEWHERE[browser.name], *PROBES, *RESOLVERS}
     if sight.visited()["geolocation"] == "granted":
         own.add(LOCATION)  # the page asked where it is, and was allowed to
     return sorted(name for name in sight.names() - own if not name.endswith(".in-addr.arpa"))
