@@ -17,8 +17,11 @@ SAFETY = {
     "chromium": {"safebrowsing.googleapis.com"},
 }  # fmt: skip
 LOCATION = "www.googleapis.com"
-# Where a profile's own home page and Firefox's own search engine would lead: that is for their promises to tell.
-ELSEWHERE = {"firefox": {"wished.example", "www.wished.example", "www.google.com"}, "chromium": set()}
+# Where a profile's own home page, Firefox's own search engine and an add-on's updates lead: their promises tell of it.
+ELSEWHERE = {
+    "firefox": {"wished.example", "www.wished.example", "www.google.com", "versioncheck-bg.addons.mozilla.org"},
+    "chromium": set(),
+}  # fmt: skip
 PROBES = {
     "detectportal.firefox.com", "connectivitycheck.gstatic.com", "www.gstatic.com", "ipv4only.arpa", "example.org",
 }  # fmt: skip
