@@ -44,7 +44,7 @@ def apply(variables: dict[str, Any]) -> None:
         role.flush()
         now = before if role.check else _ask(role, "plan")
         if now["changes"]:
-            role.script("Logins", _script(role, "apply"), detail="\n".join(now["changes"]))
+            role.script("Logins", _script(role, "apply"), steps=now["changes"])
 
 
 def _ask(role: Role, verb: str) -> dict[str, Any]:
