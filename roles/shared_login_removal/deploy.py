@@ -36,7 +36,6 @@ def apply(variables: dict[str, Any]) -> None:
             raise PyinfraError("\n".join(["Nothing was changed.", *before["refusals"]]))
         for note in before["notes"]:
             role.note(note)
-        role.values["__shared_login_removal_sshd"] = before["sshd"]
         role.packages()
         role.directories()
         role.files()

@@ -6,8 +6,9 @@ know a role, nor how the record looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
 from readingroom.apply.engines import SIDE_BY_SIDE, variables_of
 from readingroom.apply.managed import managed
@@ -64,9 +65,7 @@ class Keeper:
         """Record what is there, wherever it is not recorded yet; the machines that may be changed now."""
 
         def work(machine: Machine, shell: RootShell) -> None:
-            facts = ask(shell, "facts").facts
-            for role in self.roles:
-                given = managed(self.site.root / "roles" / role, variables_of(self.site, machine), facts, machine.name)
+            for role, given in self._managed(machine, shell):
                 answer = ask(shell, "record", role=role, managed=given)
                 if answer.problem:
                     raise ReadingRoomError(f"what is there cannot be recorded, so nothing is changed: {answer.problem}")
@@ -77,9 +76,7 @@ class Keeper:
         """Give back what the policy does not ask for any more."""
 
         def work(machine: Machine, shell: RootShell) -> None:
-            facts = ask(shell, "facts").facts
-            for role in self.roles:
-                given = managed(self.site.root / "roles" / role, variables_of(self.site, machine), facts, machine.name)
+            for role, given in self._managed(machine, shell):
                 answer = ask(shell, "settle", role=role, managed=given, check=check)
                 self.report(machine, role, answer.changes, answer.notes)
                 if answer.problem:
@@ -87,6 +84,13 @@ class Keeper:
                     return
 
         self.on_each(machines, work)
+
+    def _managed(self, machine: Machine, shell: RootShell) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What each role manages there, as the machine is when it is the role's turn."""
+        facts, variables = ask(shell, "facts").facts, variables_of(self.site, machine)
+        for role in self.roles:
+            folder = self.site.root / "roles" / role
+            yield role, managed(folder, variables, facts, machine.name, lambda script: shell.run(script).stdout)
 
     def report(self, machine: Machine, role: str, changes: Iterable[str], notes: Iterable[str]) -> None:
         """Pass on what a machine did, or would do."""

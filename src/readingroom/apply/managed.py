@@ -1,8 +1,8 @@
 """What a role manages on one machine, as plain data for the record of what was there before.
 
-Read from `__<role>_manages`, worked out with the machine's own values. Any entry with a `path` counts, whatever list it
-stands in, so that a new role's list is recorded without a word here. A condition that only the run itself can decide counts
-as met. This module must not know any role, nor a machine.
+Read from `__<role>_manages`, worked out with the machine's own values and with what the role's look finds there. Any entry
+with a `path` counts, whatever list it stands in, so that a new role's list is recorded without a word here. This module must
+not know any role, nor how a machine is reached.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Undefined
-
-from readingroom.apply.rendering import RenderError, defined, holds, read_role_variables, resolve
+from readingroom.apply.looking import Ask, values_on
+from readingroom.apply.rendering import defined, holds
 
 # Not things on the machine to be recorded from here: words for people, and what the role's own program notes itself.
 _WORDS = ("data", "accounts", "edits")
+_NOT_PATHS = ("absent", "lines")
 _UNIT_FILE = re.compile(r"/etc/systemd/system/([^/]+\.(?:service|socket|timer|path|target|mount|slice))(?:\.d/.*)?")
 
 
-def managed(role: Path, variables: Mapping[str, Any], facts: Mapping[str, str], machine: str) -> dict[str, Any]:
-    """`paths`, `trees` (removed whole), `packages`, `units`, `queues` and `tell` of the role in the folder `role`."""
-    given = {**variables, **read_role_variables(role), "ansible_facts": dict(facts), "inventory_hostname": machine}
-    values = resolve(given)
+def managed(
+    role: Path, variables: Mapping[str, Any], facts: Mapping[str, str], machine: str, ask: Ask
+) -> dict[str, Any]:
+    """`paths`, `trees` (removed whole), `lines`, `packages`, `units`, `queues`, `sysctls`, `releases` and `tell` of the role
+    in the folder `role`; `ask` lets its look ask the machine.
+    """
+    values = values_on(role, {**variables, "ansible_facts": dict(facts), "inventory_hostname": machine}, ask)
     manages: dict[str, Any] = defined(values.get(f"__{role.name}_manages", {}))
     lists = {kind: list(_wanted(entries, values)) for kind, entries in manages.items() if kind not in _WORDS}
     trees = [_path(item) for item in lists.get("absent", [])]
-    paths = [path for kind, items in lists.items() if kind != "absent" for item in items if (path := _path(item))]
+    paths = [path for kind, items in lists.items() if kind not in _NOT_PATHS for item in items if (path := _path(item))]
     units = [_unit(item["name"] if isinstance(item, Mapping) else item) for item in lists.get("units", [])]
-    units += [match[1] for path in [*paths, *trees] if (match := _UNIT_FILE.fullmatch(path)) and "@." not in match[1]]
+    units += [match[1] for path in [*paths, *trees] if (match := _UNIT_FILE.fullmatch(path)) and "@" not in match[1]]
     packages = [item["name"] if isinstance(item, Mapping) else item for item in lists.get("packages", [])]
     return {
         "paths": list(dict.fromkeys(path for path in paths if path not in trees)),
@@ -38,6 +41,9 @@ def managed(role: Path, variables: Mapping[str, Any], facts: Mapping[str, str], 
         "packages": list(dict.fromkeys(packages)),
         "units": list(dict.fromkeys(units)),
         "queues": bool(manages.get("queues")),
+        "lines": [item["path"] for item in lists.get("lines", [])],
+        "sysctls": [item["name"] for item in lists.get("sysctls", [])],
+        "releases": [{"says": item["name"], "argv": item["argv"]} for item in lists.get("releases", [])],
         "tell": [_unit(name) for name in lists.get("tell", [])],
     }
 
@@ -45,20 +51,13 @@ def managed(role: Path, variables: Mapping[str, Any], facts: Mapping[str, str], 
 def _wanted(entries: Any, values: Mapping[str, Any]) -> Iterator[Any]:
     for item in entries if isinstance(entries, list) else ():
         conditions = item.get("when", True) if isinstance(item, Mapping) else True
-        if all(_met(one, values) for one in (conditions if isinstance(conditions, list) else [conditions])):
+        if all(holds(one, values) for one in (conditions if isinstance(conditions, list) else [conditions])):
             yield item
-
-
-def _met(condition: str | bool, values: Mapping[str, Any]) -> bool:
-    try:
-        return holds(condition, values)
-    except RenderError:
-        return True
 
 
 def _path(item: Any) -> str:
     path = item.get("path", "") if isinstance(item, Mapping) else item
-    return "" if isinstance(path, Undefined) or not str(path).startswith("/") else str(path).rstrip("/")
+    return str(path).rstrip("/") if str(path).startswith("/") else ""
 
 
 def _unit(name: str) -> str:

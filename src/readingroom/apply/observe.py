@@ -175,6 +175,18 @@ class Brought(FactBase[tuple[str, ...]]):
         return tuple(line.split()[1].partition(":")[0] for line in output if line.startswith("Inst "))
 
 
+class Said(FactBase[str]):
+    """What a script prints that looks at something and changes nothing."""
+
+    def command(self, script: str) -> str:
+        """The script itself."""
+        return script
+
+    def process(self, output: list[str]) -> str:
+        """All of it."""
+        return "\n".join(output)
+
+
 class Release(FactBase[dict[str, Any]]):
     """The release under the names Ansible gives it, for templates and `when`: see `shared.Role.values`."""
 

@@ -8,8 +8,10 @@ role. This module must not know machines or engines.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from readingroom.apply.rendering import environment, read_role_variables, resolv
 from readingroom.controls import Catalogue
 
 Entry = Mapping[str, Any]
+_EXPRESSION = re.compile(r"\{\{.*?\}\}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class RoleList:
     def entry(self, change: Change) -> Entry | None:
         """The entry of the list that `change` is about."""
         if change.act in ("write", "directory", "remove"):
-            same = [entry for entry in self._entries if self._path(entry) == change.subject]
+            same = [entry for entry in self._entries if fnmatchcase(change.subject, self._path(entry))]
             wanted = [entry for entry in same if (entry in self._absent) == (change.act == "remove")]
             return next(iter(wanted or same), None)
         if change.act == "unit":
@@ -77,11 +80,18 @@ class RoleList:
         return accounts[0] if accounts else None
 
     def _path(self, entry: Entry) -> str:
-        return self.worked_out(str(entry.get("path", "")))
+        path = self.worked_out(str(entry.get("path", "")))
+        return "" if path == "*" else path  # known on the machine only
 
     def worked_out(self, text: str) -> str:
-        """`text` with the role's own constants in it."""
-        return environment().from_string(text).render(self._values) if "{{" in text else text
+        """`text` with the role's own constants in it, and `*` for what only a machine can tell."""
+        return _EXPRESSION.sub(lambda found: self._worked_out(found[0]), text)
+
+    def _worked_out(self, expression: str) -> str:
+        try:
+            return environment().from_string(expression).render(self._values)
+        except TemplateError:
+            return "*"
 
     @cached_property
     def _values(self) -> dict[str, Any]:

@@ -29,9 +29,10 @@ from pyinfra.api.operation import OperationMeta, operation
 from pyinfra.context import host, state
 
 from readingroom.apply.connector import upload_script
+from readingroom.apply.looking import found, values_on
 from readingroom.apply.model import Act
-from readingroom.apply.observe import Brought, Installed, Paths, PathState, Release, Text, Units, UnitState
-from readingroom.apply.rendering import defined, holds, read_role_variables, render_file, resolve
+from readingroom.apply.observe import Brought, Installed, Paths, PathState, Release, Said, Text, Units, UnitState
+from readingroom.apply.rendering import defined, holds, render_file
 
 ROLES = "readingroom.roles"  # key in host.connector_data: the folder of all roles
 NOTES = "readingroom.notes"  # … what takes a word for the person at the keyboard
@@ -67,14 +68,8 @@ class Role:
         self.name = name
         self.path = Path(host.connector_data[ROLES], name)
         self.facts: dict[str, Any] = host.get_fact(Release)
-        self.values: dict[str, Any] = resolve(
-            {
-                **variables,
-                **read_role_variables(self.path),
-                "ansible_facts": self.facts,
-                "inventory_hostname": host.name,
-            }
-        )
+        given = {**variables, "ansible_facts": self.facts, "inventory_hostname": host.name}
+        self.values: dict[str, Any] = values_on(self.path, given, _said)
         self.manages: dict[str, Any] = defined(self.values.get(f"__{name}_manages", {}))
         self.check: bool = not state.is_executing
         self._handlers: dict[str, Callable[[], object]] = {}
@@ -85,6 +80,16 @@ class Role:
     def debian(self) -> int:
         """The Debian release: 12, 13, …"""
         return int(self.facts["distribution_major_version"])
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What the role's look found before anything was changed: see `looking`."""
+        answer: dict[str, Any] = self[f"__{self.name}_found"]
+        return answer
+
+    def look_again(self) -> dict[str, Any]:
+        """What the role's look finds by now."""
+        return found(self.path, self.values, _said)
 
     def __getitem__(self, variable: str) -> Any:
         """A value by its full name, worked out."""
@@ -303,6 +308,11 @@ class Role:
         what = f"{'Rights of' if same else 'Write'} {path}"
         self.script(what, script, item.get("triggers", ()), detail, act="write", subject=path)
         return True
+
+
+def _said(script: str) -> str:
+    answer: str = host.get_fact(Said, script)
+    return answer
 
 
 def _set_rights(item: Mapping[str, Any], path: str) -> str:

@@ -1,6 +1,6 @@
 """The verbs: `plan` says, `apply` does, `effect` asks whether it took. Prints one JSON object.
 
-{"refusals": [text], "notes": [text], "changes": [text], "problem": text or null, "sshd": bool}. Nothing is changed while there
+{"refusals": [text], "notes": [text], "changes": [text], "problem": text or null}. Nothing is changed while there
 is a refusal. The exit status is 1 when something went wrong on the way.
 """
 
@@ -63,7 +63,7 @@ def apply(whole: Plan, situation: Situation) -> list[str]:
 
 def main(verb: str, settings: Mapping[str, Any]) -> int:
     """Run one verb and print what came of it."""
-    answer: dict[str, Any] = {"refusals": [], "notes": [], "changes": [], "problem": None, "sshd": sshd.installed()}
+    answer: dict[str, Any] = {"refusals": [], "notes": [], "changes": [], "problem": None}
     try:
         situation = look(settings)
         if verb == "effect":
