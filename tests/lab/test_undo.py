@@ -266,6 +266,56 @@ def test_what_the_policy_lets_go_of_comes_back_as_it_was(lab: Lab, site: Site) -
     assert let_go == set()
 
 
+SESSIONS_AS_DEBIAN_HAS_THEM = """
+  session:
+    {crash_dumps: kept, desktop_traces: default, greeter: names-last-user, idle_logout: forever, programs: go-on,
+     own_programs: any, reset: kept, swap: any, temporary_files: shared, usb_sticks: any}"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sessions_that_the_policy_lets_go_of_are_as_they_were(lab: Lab, site: Site, engine: Engine) -> None:
+    """Found again: files of that name from before, the lines of PAM, and the home on the disk."""
+    role, machine = ["session_reset"], "public-1"
+    fresh(lab, machine)
+    lab.exec(machine, ["sh", "-c", "mkdir -p /etc/dconf/profile; echo user-db:user > /etc/dconf/profile/user"])
+    before = Snapshot.of(lab, machine)
+    weakest = lambda text: text.replace("public:", f"public:{SESSIONS_AS_DEBIAN_HAS_THEM}", 1)  # noqa: E731
+    assert harden(site, engine=engine, roles=role, machines=[machine]).ok
+    assert len(unexpected(before, Snapshot.of(lab, machine))) > 50
+    assert lab.exec(machine, ["findmnt", "-n", "-o", "FSTYPE", "/home/patron"]).stdout.strip() == "tmpfs"
+    lab.exec(machine, ["sh", "-c", "echo '# a line of our own' >> /etc/pam.d/lightdm"])
+    promise(site, weakest)
+    try:
+        announced = harden(site, engine=engine, roles=role, machines=[machine], check=True)
+        made = harden(site, engine=engine, roles=role, machines=[machine])
+        assert made.ok, made.machines[machine].message
+        same_as_before(announced, made, machine)
+        assert harden(site, engine=engine, roles=role, machines=[machine]).machines[machine].changes == ()
+    finally:
+        promise(site)
+    assert lab.exec(machine, ["findmnt", "/home/patron"], check=False).returncode == 1
+    lab.exec(machine, ["sed", "-i", "$d", "/etc/pam.d/lightdm"])  # what somebody added since had to stay until here
+    let_go = {path for path in unexpected(before, Snapshot.of(lab, machine)) if "readingroom" not in path}
+    assert let_go == set()
+
+
+def test_a_patron_at_work_keeps_the_home_and_undo_says_so(lab: Lab, site: Site) -> None:
+    engine, machine = ONE
+    fresh(lab, machine)
+    before = Snapshot.of(lab, machine)
+    assert harden(site, engine=engine, machines=[machine]).ok
+    session = ["systemd-run", "--quiet", "--uid=patron", "--property=PAMName=login", "--unit=at-work", "sleep", "600"]
+    lab.exec(machine, session)
+    lab.exec(machine, ["sh", "-c", "until ls -A /run/readingroom-session/open | grep -q .; do sleep 0.1; done"])
+    refused = undo(site, machines=[machine]).machines[machine]
+    assert refused.status == "failed"
+    assert "session of patron is open" in refused.message
+    assert lab.exec(machine, ["findmnt", "-n", "-o", "FSTYPE", "/home/patron"]).stdout.strip() == "tmpfs"
+    lab.exec(machine, ["systemctl", "stop", "at-work.service"])
+    _eventually(lambda: undo(site, machines=[machine]).ok)
+    assert unexpected(before, Snapshot.of(lab, machine)) == {}
+
+
 _CHILD = """
 import dataclasses, sys
 from pathlib import Path

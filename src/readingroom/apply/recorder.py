@@ -18,7 +18,8 @@ from readingroom.errors import ReadingRoomError
 
 Verb = Literal["facts", "record", "settle", "undo", "sweep"]
 # In the order they need one another.
-_MODULES = ("tools", "store", "paths", "units", "packages", "queues", "guard", "accounts", "main")
+_MODULES = ("tools", "store", "paths", "units", "packages", "queues", "kernel", "pam", "lines",
+            "recording", "guard", "accounts", "main")  # fmt: skip
 _BOOT = """
 import json, sys, types
 bundle = json.load(sys.stdin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from readingroom.apply.prior import accounts, main, units
 from readingroom.apply.prior.store import Record, Store
+from readingroom.apply.prior.tools import Problem
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="rights are given back by root")
-NOTHING: dict[str, Any] = {"paths": [], "trees": [], "packages": [], "units": [], "queues": False, "tell": []}
+NOTHING: dict[str, Any] = {"paths": [], "trees": [], "packages": [], "units": [], "queues": False, "lines": [],
+                           "sysctls": [], "releases": [], "tell": []}  # fmt: skip
 
 
 @pytest.fixture
@@ -154,3 +157,49 @@ def test_an_act_that_was_cut_short_was_never_done(tmp_path: Path) -> None:
     record = Record(tmp_path)
     record.changes.write_text(json.dumps({"act": "created", "login": "ben"}) + '\n{"act": "left", "lo')
     assert [act["login"] for act in accounts.acts(record.changes)] == ["ben"]
+
+
+def test_what_a_role_deletes_where_people_s_data_live_is_not_kept(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "plocate" / "plocate.db"
+    index.parent.mkdir()
+    index.write_text("/home/patron/letter")
+    monkeypatch.setattr(main.paths, "PRIVATE", (f"{index.parent}/",))
+    main.record(store, "a", {**NOTHING, "trees": [str(index)]})
+    assert not store.role("a").things
+    index.unlink()
+    index.write_text("made anew")
+    _undo(store, "a")
+    assert index.read_text() == "made anew"
+
+
+def test_a_role_s_own_program_gives_back_what_only_it_can_and_may_refuse(store: Store, tmp_path: Path) -> None:
+    program = tmp_path / "reset"
+    release = {"says": "Give the home back", "argv": [str(program), "release"]}
+    managed = {**_managed(program), "releases": [release]}
+    main.record(store, "a", managed)
+    program.write_text("#!/bin/sh\necho 'a session is open' >&2; exit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(Problem, match="a session is open"):
+        _undo(store, "a")
+    assert program.exists(), "what can be asked again later must stay"
+    program.write_text(f"#!/bin/sh\necho $1 > {tmp_path}/said\n")
+    assert _undo(store, "a").said == ["Give the home back", f"Remove {program}"]
+    assert (tmp_path / "said").read_text() == "release\n"
+    assert not program.exists()
+
+
+def test_what_the_library_put_into_the_skeleton_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "readingroom"
+    monkeypatch.setattr(main.paths, "SKELETON", top / "skeleton")
+    monkeypatch.setattr(main.paths, "OURS", re.compile(re.escape(str(top)) + ".*"))
+    main.record(store, "a", _managed(top, top / "skeleton", top / "settings.json"))
+    (top / "skeleton").mkdir(parents=True)
+    (top / "settings.json").touch()
+    (top / "skeleton" / "welcome.txt").write_text("the library's own")
+    assert any("something else lies in it" in note for note in _undo(store, "a").notes)
+    assert (top / "skeleton" / "welcome.txt").read_text() == "the library's own"
+    assert not (top / "settings.json").exists()

@@ -15,9 +15,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import accounts, guard, packages, paths, queues, units
-from .store import Record, Store, write
-from .tools import Problem
+from . import accounts, guard, kernel, lines, packages, pam, paths, queues, units
+from .recording import dropped, record
+from .store import Store, write
+from .tools import Problem, run
 
 TOOLKIT = ("/etc/readingroom", "/usr/local/lib/readingroom", "/var/lib/readingroom")
 Step = tuple[str, Callable[[], str | None]]
@@ -32,45 +33,6 @@ def facts() -> dict[str, str]:
         "distribution_major_version": version.split(".")[0], "distribution_release": release.get("VERSION_CODENAME", ""),
         "hostname": platform.node().split(".")[0], "architecture": platform.machine(), "service_mgr": "systemd",
     }  # fmt: skip
-
-
-def record(store: Store, role: str, managed: Mapping[str, Any]) -> None:
-    """Write down how everything in `managed` is, unless it is written down already."""
-    mine = store.role(role)
-    before = (dict(mine.things), mine.tell)
-
-    def note(thing: str, look: Callable[[], dict[str, Any]]) -> None:
-        if thing not in mine.things:
-            known = store.known(thing)
-            mine.things[thing] = look() if known is None else known
-            for digest in paths.contents(mine.things[thing]):
-                mine.keep(store.kept(digest))
-
-    for path in [*managed["paths"], *managed["trees"]]:
-        for folder in paths.missing_folders(path) if path in managed["paths"] else ():
-            note(f"path {folder}", lambda: dict(paths.ABSENT))
-        whole = path in managed["trees"]
-        note(f"path {path}", lambda path=path, whole=whole: paths.before(path, mine.keep, whole=whole))  # type: ignore[misc]
-    now = packages.statuses() if managed["packages"] else {}
-    for name in managed["packages"]:
-        note(f"package {name}", lambda name=name: packages.before(name, now))  # type: ignore[misc]
-    for name in managed["units"]:
-        note(f"unit {name}", lambda name=name: units.before(name))  # type: ignore[misc]
-    for queue, policy in queues.policies().items() if managed["queues"] else ():
-        note(f"queue {queue}", lambda policy=policy: {"policy": policy})  # type: ignore[misc]
-    mine.tell = list(managed["tell"])
-    if (mine.things, mine.tell) != before:
-        mine.save()
-
-
-def dropped(mine: Record, managed: Mapping[str, Any]) -> list[str]:
-    """What is recorded and not managed any more, because the policy does not ask for it now."""
-    wanted = {f"path {path}" for path in (*managed["paths"], *managed["trees"])}
-    wanted |= {f"path {folder}" for path in managed["paths"] for folder in Path(path).parents}
-    wanted |= {f"package {name}" for name in managed["packages"]} | {f"unit {name}" for name in managed["units"]}
-    return [
-        thing for thing in mine.things if thing not in wanted and not (thing.startswith("queue ") and managed["queues"])
-    ]
 
 
 class Undoing:
@@ -96,14 +58,18 @@ class Undoing:
         """These things: what we started stops, files come back, packages go, and units are as they were."""
         mine = {name: self.mine.things[name] for name in names if name not in self.held}
         self._do(self._queues(mine))
+        self._do(self._profiles(mine))
         self._do(self._new_units(mine))
+        self._do(self._releases(mine))
         touched = len(self.said)
+        self._do(self._lines(mine))
         self._do(self._paths(mine))
         self._do(self._packages(mine))
         if not self.check:
             self._do(self._paths(mine))  # where a package took along what was there before it
             units.forget([name for _, name, state in _of(mine, "unit") if not state["there"]])
         self._do(self._units(mine))
+        self._do(self._kernel(mine))
         if len(self.said) > touched and not self.check:
             waiting = units.tell(
                 [*self.mine.tell, *(name for kind, name, state in _of(mine, "unit") if state["active"])]
@@ -139,6 +105,33 @@ class Undoing:
             if not state["there"] and units.look(name)["there"]:
                 yield " ".join(units.words(name, state)), lambda name=name: units.stop_new(name)  # type: ignore[misc]
 
+    def _profiles(self, mine: Mapping[str, Any]) -> Iterator[Step]:
+        """What PAM calls, before what it calls goes."""
+        new = [
+            path for _, path, state in _of(mine, "path") if path.startswith(pam.PROFILES) and state["kind"] == "absent"
+        ]
+        if names := [Path(path).name for path in new if Path(path).exists()]:
+            yield f"Take out of PAM: {', '.join(names)}", lambda: pam.take_out(names)
+
+    def _releases(self, mine: Mapping[str, Any]) -> Iterator[Step]:
+        """What only the role's own program can give back, while it is there."""
+        for _, _, state in _of(mine, "release"):
+            if Path(state["argv"][0]).exists():
+                yield state["says"], lambda state=state: run(*state["argv"]) and None  # type: ignore[misc]
+
+    def _lines(self, mine: Mapping[str, Any]) -> Iterator[Step]:
+        for _, pattern, _ in _of(mine, "lines"):
+            for path in lines.marked(pattern):
+                yield (
+                    f"Switch lines on again in {path}",
+                    lambda path=path: lines.switch_on(path, accounts.restore),  # type: ignore[misc]
+                )
+
+    def _kernel(self, mine: Mapping[str, Any]) -> Iterator[Step]:
+        for _, name, state in _of(mine, "sysctl"):
+            if state["value"] is not None and kernel.look(name) != state:
+                yield f"Kernel: {name} as before", lambda name=name, state=state: kernel.give_back(name, state)  # type: ignore[misc]
+
     def _paths(self, mine: Mapping[str, Any]) -> Iterator[Step]:
         found = [(name, state) for _, name, state in _of(mine, "path")]
         gone = sorted((one for one in found if one[1]["kind"] == "absent"), reverse=True)  # what lies inside goes first
@@ -162,7 +155,8 @@ class Undoing:
     def _units(self, mine: Mapping[str, Any]) -> Iterator[Step]:
         for _, name, state in _of(mine, "unit"):
             if state["there"]:
-                for word in units.words(name, state):
+                comes_back = f"path /etc/systemd/system/{name}" in mine
+                for word in units.words(name, state, file_comes_back=comes_back):
                     yield word, lambda name=name, state=state: units.give_back(name, state)  # type: ignore[misc]
 
 
@@ -229,6 +223,7 @@ def main(verb: str, request: Mapping[str, Any]) -> dict[str, Any]:
                 shutil.rmtree(
                     store.place.parent, ignore_errors=True
                 )  # the last one takes our programs' own notes along
+                _engine_folders()
         elif verb == "sweep":
             answer["changes"] = [f"Remove {path}" for path in sweep(check)]
     except (Problem, OSError) as error:

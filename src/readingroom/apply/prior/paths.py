@@ -21,13 +21,14 @@ from .tools import Problem, run
 
 PRIVATE = (
     "/home/", "/root/", "/var/log/", "/var/spool/", "/var/mail/", "/var/cache/", "/var/lib/lastlog/", "/var/lib/wtmpdb/",
-    "/run/", "/tmp/", "/var/tmp/",  # noqa: S108  (named, never written)
+    "/var/lib/lightdm/", "/var/lib/plocate/", "/run/", "/tmp/", "/var/tmp/",  # noqa: S108  (named, never written)
 )  # fmt: skip
 # Names that only we use: before us nothing was there. (A login or a sudo rule may well be called readingroom, too.)
 OURS = re.compile(
     r"/(etc|usr/local/lib|var/lib|run)/readingroom(/.*)?|/etc/systemd/system/(.*/)?(zz-)?readingroom[^/]*"
     r"|/etc/(?!sudoers).*/(\d\d|zz)-readingroom[^/]*\.conf"
 )
+SKELETON = Path("/etc/readingroom/skeleton")  # what lies in it is the library's own
 ABSENT: State = {"kind": "absent"}
 Keep = Callable[[bytes], str]
 Kept = Callable[[str], bytes]
@@ -134,7 +135,7 @@ def _kind(path: str) -> str:
 def _remove(path: str) -> str | None:
     if _kind(path) != "folder":
         Path(path).unlink()
-    elif OURS.fullmatch(path):
+    elif OURS.fullmatch(path) and not _holds_what_is_the_librarys(Path(path)):
         shutil.rmtree(path)
     else:
         try:
@@ -142,6 +143,10 @@ def _remove(path: str) -> str | None:
         except OSError:
             return f"the folder {path} stays: something else lies in it by now"
     return None
+
+
+def _holds_what_is_the_librarys(folder: Path) -> bool:
+    return folder in (SKELETON, *SKELETON.parents) and SKELETON.is_dir() and any(SKELETON.iterdir())
 
 
 def _file(path: str, state: State, kept: Kept) -> None:

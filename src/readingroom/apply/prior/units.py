@@ -28,14 +28,14 @@ def before(name: str) -> State:
     return {"there": False, "active": False, "file": ""} if "readingroom" in name else look(name)
 
 
-def words(name: str, state: State) -> list[str]:
-    """What giving the unit back means; nothing when it is as it was."""
+def words(name: str, state: State, *, file_comes_back: bool = False) -> list[str]:
+    """What giving the unit back means; nothing when it is as it was, or its own file alone decides."""
     now, said = look(name), []
     if not now["there"]:
         return []
     if not state["there"]:
         return [f"Stop {name}"] if now["file"] in ("enabled", "masked") or _runs_otherwise(now, state) else []
-    if (verb := _verb(now["file"], state["file"])) is not None:
+    if not file_comes_back and (verb := _verb(now["file"], state["file"])) is not None:
         said.append(f"{verb.capitalize()} {name}")
     if _runs_otherwise(now, state):
         said.append(f"{'Start' if state['active'] else 'Stop'} {name}")
@@ -90,8 +90,10 @@ def tell(names: Sequence[str]) -> list[str]:
     """Let running services read their settings again; those that would end a session wait for the next start."""
     waiting = []
     for name in names:
-        if name.startswith(SESSIONS):
-            waiting.append(name)
+        if name == "systemd-logind.service":
+            run("systemctl", "kill", "--kill-whom=main", "--signal=HUP", name, may_fail=True)  # reads, and ends nothing
+        elif name.startswith(SESSIONS):
+            waiting += [name] if look(name)["active"] else []
         else:
             run("systemctl", "try-reload-or-restart", name, may_fail=True)
     return waiting
