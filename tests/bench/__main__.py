@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import idle_browsers
 import session_costs
 import yaml
 
@@ -102,14 +103,16 @@ def _machines() -> str:
                 rows.append(_round(_site(lab, names), engine, count))
         lab.destroy()
         lab.up(["public-1"])
-        sessions = session_costs.page(_site(lab, ["public-1"]))
+        one = _site(lab, ["public-1"])
+        sections = [session_costs.page(one), idle_browsers.page(one)]
     finally:
         lab.destroy()
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     return (
         "## Machines\n\nAll roles on lab machines as found, in seconds for all machines together: the first run, a second run "
         "that changes nothing, and a verification of every promise.\n\n"
-        f"| machines | engine | first | second | verify |\n| ---: | --- | ---: | ---: | ---: |\n{table}\n\n{sessions}"
+        f"| machines | engine | first | second | verify |\n| ---: | --- | ---: | ---: | ---: |\n{table}\n\n"
+        + "\n".join(sections)
     )
 
 

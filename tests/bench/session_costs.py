@@ -12,7 +12,7 @@ from readingroom.fleet import Site
 from readingroom.verify.connection import connect, ssh_root
 
 sys.path.insert(0, str(toolkit.root() / "tests" / "compliance"))
-from sessions.session import is_over, opened
+from sessions.session import opened, settle
 
 ROUNDS = 7
 Costs = tuple[float, float]
@@ -49,7 +49,7 @@ def _costs(site: Site, machine: str) -> Costs:
             session.leave()
             _await(lambda session=session: not session.is_known())
             logouts.append(time.perf_counter() - began)
-        _await(lambda session=session: is_over(session))  # or the next login would find its manager running
+        settle(session)  # or the next login would find its manager running
     return statistics.median(logins), statistics.median(logouts)
 
 

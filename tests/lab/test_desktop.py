@@ -188,8 +188,8 @@ def fill_and_log_out(screen: Screen) -> None:
 
 
 def restart(screen: Screen) -> None:
-    screen.lab.exec(MACHINE, ["systemctl", "reboot", "--force"], check=False)
-    eventually(lambda: not screen.lab.is_running(MACHINE), "the machine did not go down", 30)
+    screen.lab.exec(MACHINE, ["systemctl", "reboot"], check=False)
+    eventually(lambda: not screen.lab.is_running(MACHINE), "the open session keeps the machine from going down", 60)
     screen.lab.up([MACHINE])
 
 

@@ -21,6 +21,7 @@ from .conftest import ENGINES, ROLES
 pytestmark = [pytest.mark.lab, pytest.mark.parametrize("engine", ENGINES)]
 
 ONE_ROLE = ROLES[-1:]  # where any role will do
+LONG_ROLE = ["print_queue_purge"]  # where the run must be long enough to be ended in the middle
 
 _CHILD = """
 import dataclasses, sys
@@ -30,7 +31,7 @@ from readingroom.apply import harden
 from readingroom.fleet import load_site
 
 site = dataclasses.replace(load_site("lab", toolkit.root()), root=Path(sys.argv[2]), build=Path(sys.argv[2], "build"))
-result = harden(site, engine=sys.argv[1], machines=["public-1"], on_event=lambda e: print(e.kind, flush=True))
+result = harden(site, engine=sys.argv[1], roles=sys.argv[3:], machines=["public-1"], on_event=lambda e: print(e.kind, flush=True))
 print(result.machines["public-1"].message, flush=True)
 print("interrupted" if result.interrupted else "went through", result.machines["public-1"].status, flush=True)
 """
@@ -38,7 +39,7 @@ print("interrupted" if result.interrupted else "went through", result.machines["
 
 def _start_and_wait_for_a_change(site: Site, engine: Engine) -> subprocess.Popen[str]:
     child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, engine, str(site.root)],
+        [sys.executable, "-c", _CHILD, engine, str(site.root), *LONG_ROLE],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert child.stdout
@@ -63,7 +64,7 @@ def test_ctrl_c_ends_in_plain_words_and_the_next_run_finishes_the_work(lab: Lab,
     assert any(line.startswith("Not finished: ") for line in words)
     assert any("To go on" in line for line in words)
     assert _mark(lab)
-    after = harden(site, engine=engine, machines=["public-1"])
+    after = harden(site, engine=engine, roles=LONG_ROLE, machines=["public-1"])
     assert after.ok, after.machines["public-1"].message
     assert not _mark(lab)
 
@@ -75,7 +76,7 @@ def test_a_killed_controller_does_not_shut_the_machine(lab: Lab, site: Site, eng
     child.wait()
     deadline = time.monotonic() + 60
     while True:  # what was under way ends by itself; then the lock is free
-        after = harden(site, engine=engine, machines=["public-1"])
+        after = harden(site, engine=engine, roles=LONG_ROLE, machines=["public-1"])
         if after.ok or time.monotonic() > deadline:
             break
         time.sleep(0.5)

@@ -76,7 +76,7 @@ def harden(
     role: RoleOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out what an earlier run has proved.")] = False,
 ) -> None:
-    """Verify, apply the policy, verify again, and print the promises before → after; ring by ring, if there are rings.
+    """Verify, apply the policy, verify again what changed, and print the promises before → after; ring by ring.
 
     Without a SITE this is the lab: disposable machines on this computer. Your own machines are touched only when
     you name their site.
@@ -97,7 +97,7 @@ def harden(
 
     rollout = roll_out(
         rings,
-        verify=lambda part, when: _verified(ready.site, part.machines, f"Verifying {when}"),
+        verify=lambda part, when: _verified(ready.site, part.machines, f"Verifying {when}", roles=role),
         apply=applied,
         on_ring=lambda part: _tell_ring(part, rings),
         on_applied=_applied,
@@ -106,9 +106,11 @@ def harden(
         resume=resume,
     )
     if rollout.after is not None:
-        everything = {machine.name for machine in ready.site.machines} == set(rollout.after.machines)
+        everything = not role and {machine.name for machine in ready.site.machines} == set(rollout.after.machines)
         _write(rollout.after.model_copy(update={"complete": everything}), ready.site, whole=everything)
-        _print_table(rollout.after, rollout.before)
+        if rollout.unchanged:
+            out.say("Nothing was changed, so what was verified before still stands.")
+        _print_table(rollout.after, None if rollout.unchanged else rollout.before)
     _tell_gate(rollout)
     out.last(after_harden(rollout, _command(site, engine, limit, ring)))
     raise typer.Exit(_rollout_code(rollout))

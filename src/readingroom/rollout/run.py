@@ -1,4 +1,4 @@
-"""A rollout: ring after ring, each verified, hardened, verified again and judged at its gate.
+"""A rollout: ring after ring, each verified, hardened, verified again if it changed, and judged at its gate.
 
 What is done to a ring is handed in, so that the order of things can be tested without a machine. Must not print.
 """
@@ -49,6 +49,11 @@ class Rollout:
         """What was found on all rings afterwards."""
         return _together([result.after for result in self.results])
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing was changed anywhere, so that what was found beforehand still stands."""
+        return all(result.after is result.before for result in self.results)
+
 
 def roll_out(
     rings: Sequence[Ring],
@@ -83,7 +88,7 @@ def roll_out(
             result.applied = apply(ring)
             on_applied(result.applied)
             if not result.applied.interrupted:
-                result.after = verify(ring, "after")
+                result.after = verify(ring, "after") if _changed(result.applied) else result.before
         except KeyboardInterrupt:
             rollout.interrupted = True
             return rollout
@@ -95,6 +100,11 @@ def roll_out(
         if not result.gate.is_open:
             return rollout
     return rollout
+
+
+def _changed(applied: ApplyResult) -> bool:
+    """Whether something was changed, or may have been by a run that did not go through."""
+    return not applied.ok or any(machine.changes for machine in applied.machines.values())
 
 
 def _together(parts: Sequence[Evidence | None]) -> Evidence | None:

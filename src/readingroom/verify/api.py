@@ -19,6 +19,9 @@ class NotApplicable(pytest.skip.Exception):  # type: ignore[misc, name-defined]
     """A test ended because what it looks at is not on the machine."""
 
 
+# What a test notes where the policy's word asks for nothing.
+NOTHING = "nothing is promised here"
+
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
 

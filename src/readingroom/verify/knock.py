@@ -56,6 +56,13 @@ class Knock:
                 f"[ ! -e {kept}.folder ] || rmdir {folder}"
             )
 
+    def has_key(self, login: str) -> bool:
+        """Is our key still among those of `login`? A home that is emptied when a session ends takes it along."""
+        home = probe.run(self.host, f"getent passwd {shlex.quote(login)} | cut -d: -f6").strip()
+        return bool(
+            self.host.run(f"grep -qF {shlex.quote(self.public)} {shlex.quote(home)}/.ssh/authorized_keys").rc == 0
+        )
+
     def by_key(self, login: str) -> bool:
         """Does sshd take our key for `login`? What happens after does not matter: a tunnel needs no shell."""
         return self._tried(login, "-o PreferredAuthentications=publickey -o PasswordAuthentication=no", "")

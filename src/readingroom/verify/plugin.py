@@ -6,10 +6,12 @@ check that did not work, which says nothing about the promise. Must not know ver
 
 from __future__ import annotations
 
+import fcntl
 import random
 import signal
+import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -55,6 +57,20 @@ class CompliancePlugin:
     def expects(self) -> Callable[[str], Any]:
         """For preparations that many tests share: the policy's word for a key on this machine."""
         return lambda key: self._job.expectations["keys"][key]["value"]
+
+    @pytest.fixture
+    def alone(self) -> Callable[[str], AbstractContextManager[None]]:
+        """For tests that use what only one may use at a time: the checks of a machine's roles run side by side."""
+        return self._alone
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        with self._job.log.with_name(f".{self._job.machine}.{what}.lock").open("w") as lock:
+            left = signal.alarm(0)  # waiting for the others is no part of this test's time
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            signal.alarm(left)
+            yield
+        time.sleep(0.1)  # or this worker's next test would always be first
 
     @pytest.fixture
     def ssh_way(self) -> tuple[Path, str]:

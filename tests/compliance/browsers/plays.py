@@ -43,8 +43,11 @@ true
 class Plays:
     """What was seen of the browsers of one machine."""
 
-    def __init__(self, host: Host, expects: Callable[[str], Any], folder: str, login: str) -> None:
+    def __init__(
+        self, host: Host, expects: Callable[[str], Any], folder: str, login: str, dwell: int = DWELL_SECONDS
+    ) -> None:
         """`login` is the account that stands in for a patron; nothing begins before the first question."""
+        self._dwell = dwell
         self.base = probe.canary()
         self._host, self._expects, self._folder, self._login = host, expects, folder, login
         found = probe.run(host, _INSTALLED).split()
@@ -63,8 +66,7 @@ class Plays:
                 alive = self._host.run(f"kill -0 {self._begun}").rc == 0
                 if not alive:
                     raise RuntimeError(f"{browser} {play}: the plays ended without an answer")
-            said = done.stdout.splitlines()
-            self._seen[browser, play] = json.loads(said[-1]) if said else {"failed": "it said nothing"}
+            self._seen[browser, play] = json.loads(done.stdout)
         found = self._seen[browser, play]
         if "failed" in found:
             raise RuntimeError(f"{browser} {play}: {found['failed']}")
@@ -94,7 +96,7 @@ class Plays:
             "browser": browser, "play": play, "login": self._login, "uid": uid, "gid": gid, "base": self.base,
             "secure": self._secure(), "insecure": [f"{self.base}plain.com", *allowed], "allowed": allowed,
             "doh": urlsplit(self.resolver()).path, "search": "https://" + "".join(self.search_place()),
-            "dwell": DWELL_SECONDS, "seconds": LONGEST_SECONDS,
+            "dwell": self._dwell, "seconds": LONGEST_SECONDS,
         }  # fmt: skip
 
     def _allowed(self) -> list[str]:
@@ -127,10 +129,10 @@ class Plays:
 
 
 @contextmanager
-def plays(host: Host, expects: Callable[[str], Any]) -> Iterator[Plays]:
+def plays(host: Host, expects: Callable[[str], Any], dwell: int = DWELL_SECONDS) -> Iterator[Plays]:
     """Everything is taken away at the end: what ran, the account, the folder."""
     with probe.account(host) as login, probe.folder(host) as folder:
-        made = Plays(host, expects, folder, login)
+        made = Plays(host, expects, folder, login, dwell)
         try:
             yield made
         finally:

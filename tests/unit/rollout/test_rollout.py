@@ -37,8 +37,15 @@ def evidence(verdicts: Mapping[str, str]) -> Evidence:
 class Machines:
     """Invented machines: how applying ends, and what verification then finds; every step is noted."""
 
-    def __init__(self, statuses: Mapping[str, str] = {}, after: Mapping[str, str] = {}, interrupt: str = "") -> None:
-        self.statuses, self.after, self.interrupt = statuses, after, interrupt
+    def __init__(
+        self,
+        statuses: Mapping[str, str] = {},
+        after: Mapping[str, str] = {},
+        interrupt: str = "",
+        *,
+        changes: tuple[Change, ...] = (CHANGE,),
+    ) -> None:
+        self.statuses, self.after, self.interrupt, self.changes = statuses, after, interrupt, changes
         self.log: list[str] = []
 
     def verify(self, ring: Ring, when: str) -> Evidence:
@@ -53,7 +60,7 @@ class Machines:
         for name in ring.machines:
             status = self.statuses.get(name, "ok")
             message = BUSY if status == "busy" else "it says why"
-            changes = (CHANGE,) if status in ("ok", "failed") else ()
+            changes = self.changes if status in ("ok", "failed") else ()
             results[name] = MachineResult("failed" if status == "busy" else status, changes, message)  # type: ignore[arg-type]
         return ApplyResult("ansible", False, results, interrupted=self.interrupt == f"apply {ring.name}")
 
@@ -196,3 +203,12 @@ def test_the_gate_opens_for_waived_promises_beside_kept_ones() -> None:
     machine = found.machines["pc-1"].model_copy(update={"controls": controls})
     applied = ApplyResult("ansible", False, {"pc-1": MachineResult("ok")})
     assert gate(applied, found.model_copy(update={"machines": {"pc-1": machine}})).proved == ("pc-1",)
+
+
+def test_what_nothing_changed_is_not_verified_again_and_opens_its_gate() -> None:
+    machines = Machines(changes=())
+    rollout = machines.roll_out()
+    assert not [step for step in machines.log if step.startswith("after")]
+    assert rollout.unchanged
+    assert not rollout.not_begun
+    assert not Machines().roll_out().unchanged

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,12 @@ class Chromium:
     def quit(self) -> None:
         """Close it as the end of a session does."""
         self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def close(self) -> None:
+        """Close its last window as a person does: it writes to the disk what it has in hand, cookies among it."""
+        with suppress(TimeoutError):  # it may be gone before it answers
+            self.call("Browser.close")
         self.process.wait(30)
 
     def kill(self) -> None:

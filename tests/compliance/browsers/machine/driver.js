@@ -9,7 +9,7 @@ Services.obs.addObserver(listen, "browser-delayed-startup-finished");
 function listen() {
 Services.obs.removeObserver(listen, "browser-delayed-startup-finished");
 const { AddonManager } = ChromeUtils.importESModule("resource://gre/modules/AddonManager.sys.mjs");
-const { setTimeout, setInterval } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
+const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
 const { IOUtils } = Components.utils.getGlobalForObject(Services);
 const pause = span => new Promise(done => setTimeout(done, span));
 const browserWindow = () => Services.wm.getMostRecentWindow("navigator:browser");
@@ -146,17 +146,17 @@ const COMMANDS = {
   quit: async () => { setTimeout(() => Services.startup.quit(Components.interfaces.nsIAppStartup.eAttemptQuit), 50); return true; },
 };
 
-let turn = 0, busy = false;
-setInterval(async () => {
-  const command = `${FOLDER}/command-${turn}`;
-  if (busy || !(await IOUtils.exists(command))) return;
-  busy = true;
-  let answer;
-  try {
-    const asked = JSON.parse(await IOUtils.readUTF8(command));
-    answer = { said: await COMMANDS[asked.do](asked) };
-  } catch (e) { answer = { failed: `${e} ${e && e.stack}` }; }
-  await IOUtils.writeUTF8(`${FOLDER}/answer-${turn}`, JSON.stringify(answer), { tmpPath: `${FOLDER}/answer.part` });
-  turn++; busy = false;
-}, 50);
+// One after the other: were a second look begun while the first still waits, a command would be done twice.
+async function obey() {
+  for (let turn = 0; ; turn++) {
+    while (!(await IOUtils.exists(`${FOLDER}/command-${turn}`))) await pause(50);
+    let answer;
+    try {
+      const asked = JSON.parse(await IOUtils.readUTF8(`${FOLDER}/command-${turn}`));
+      answer = { said: await COMMANDS[asked.do](asked) };
+    } catch (e) { answer = { failed: `${e} ${e && e.stack}` }; }
+    await IOUtils.writeUTF8(`${FOLDER}/answer-${turn}`, JSON.stringify(answer), { tmpPath: `${FOLDER}/answer.part` });
+  }
+}
+obey();
 }

@@ -78,10 +78,7 @@ class Firefox:
 
     def do(self, command: str, within: float = 90, **arguments: Any) -> Any:
         """Have the driver do something and return what it says; raises `TimeoutError`, `RuntimeError`."""
-        place = f"{self.seat.work}/command-{self.turn}"
-        Path(f"{place}.part").write_text(json.dumps({"do": command, **arguments}))
-        os.rename(f"{place}.part", place)
-        answer = Path(f"{self.seat.work}/answer-{self.turn}")
+        answer = self._ask(command, **arguments)
         end = time.monotonic() + within
         while not answer.exists():
             if self.process.poll() is not None:
@@ -89,16 +86,23 @@ class Firefox:
             if time.monotonic() > end:
                 raise TimeoutError(f"firefox did not {command} in {within} s")
             time.sleep(0.03)
-        self.turn += 1
         said = json.loads(answer.read_text())
         if "failed" in said:
             raise RuntimeError(said["failed"])
         return said["said"]
 
+    def _ask(self, command: str, **arguments: Any) -> Path:
+        """Put a command before the driver; returns where its answer will be."""
+        place = f"{self.seat.work}/command-{self.turn}"
+        Path(f"{place}.part").write_text(json.dumps({"do": command, **arguments}))
+        os.rename(f"{place}.part", place)
+        self.turn += 1
+        return Path(f"{self.seat.work}/answer-{self.turn - 1}")
+
     def quit(self) -> None:
-        """Close it as a person does."""
-        self.do("quit")
-        self.process.wait(30)
+        """Close it as a person does; on its way out it need not answer any more."""
+        self._ask("quit")
+        self.process.wait(60)
 
     def kill(self) -> None:
         """End every process of it at once."""

@@ -6,6 +6,7 @@ machine's own files, network and processes are neither touched nor, but for prog
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -37,18 +38,26 @@ def private(folder: str) -> None:
     was = f"/proc/self/fd/{below}"
     mount("tmpfs", folder, "tmpfs", 0, "mode=755")
     for entry in os.scandir(was):
-        place = f"{folder}/{entry.name}"
-        if entry.is_symlink():
-            os.symlink(os.readlink(entry.path), place)
-            continue
-        if entry.is_dir():
-            os.mkdir(place)
-        elif entry.is_file():
-            open(place, "x").close()
-        else:
-            continue
-        mount(f"{was}/{entry.name}", place, flags=_BIND | _REC)
+        with contextlib.suppress(FileNotFoundError):  # a file that somebody else had there for a moment only
+            _same(entry, f"{was}/{entry.name}", f"{folder}/{entry.name}")
     os.close(below)
+
+
+def _same(entry: os.DirEntry[str], source: str, place: str) -> None:
+    if entry.is_symlink():
+        os.symlink(os.readlink(source), place)
+        return
+    if entry.is_dir():
+        os.mkdir(place)
+    elif entry.is_file():
+        open(place, "x").close()
+    else:
+        return
+    try:
+        mount(source, place, flags=_BIND | _REC)
+    except FileNotFoundError:
+        os.rmdir(place) if entry.is_dir() else os.unlink(place)
+        raise
 
 
 def replace(path: str, text: str) -> None:

@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
         room.acquire()
         program = [*ALONE, sys.executable, str(Path(__file__).parent / "play.py")]
         play = subprocess.Popen(
-            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/"
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
         )
         running.append(play)
         waiting.append(threading.Thread(target=_hear, args=(play, job, folder, room)))
@@ -38,8 +38,13 @@ def main(folder: Path) -> None:
 
 
 def _hear(play: subprocess.Popen[str], job: dict[str, str], folder: Path, room: threading.Semaphore) -> None:
-    said, _ = play.communicate(json.dumps(job))
+    said, complaints = play.communicate(json.dumps(job))
     room.release()
+    try:
+        json.loads(said)
+    except ValueError:
+        ending = f"it ended with {play.returncode} and said: {said[-500:]}{complaints[-2000:]}"
+        said = json.dumps({"failed": ending})
     place = folder / f"{job['browser']}-{job['play']}.json"
     place.with_suffix(".part").write_text(said)
     place.with_suffix(".part").rename(place)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 import chromium
 import firefox
@@ -176,6 +177,9 @@ def firefox_locked(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     said["killed"] = seat.sweep()
     browser = firefox.Firefox(seat, FIREFOX_WISHES, "--search", seat.base + "search")
     browser.do("pages", within=120)
+    # the search comes into the tab in front, whenever Firefox gets round to it; with another engine it is not heard of
+    engine = urlsplit(job["search"]).hostname
+    seat.record.wait(lambda: any(one["host"] == engine for one in seat.record.requests), 10)
     before = len(seat.record.asked("/report"))
     browser.do("open", url=_urls(seat, job)["visit"])
     _again(seat, before)
@@ -234,7 +238,7 @@ def chromium_found(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
     chromium.unlock()
     browser, said = _chromium_tour(seat, job)
     said |= _chromium_asked(seat, job, browser)
-    browser.quit()  # it writes its cookies then, or after half a minute
+    browser.close()
     said["left"] = seat.sweep()
     return said
 

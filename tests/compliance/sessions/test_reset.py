@@ -7,29 +7,18 @@ that somebody else has open is left alone: then nothing can be told. It must not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 from testinfra.host import Host
 
 from readingroom.verify import probe
-from readingroom.verify.api import Promise, control
+from readingroom.verify.api import NOTHING, Promise, control
 from sessions import canaries, leftovers
 from sessions import search as searching
 from sessions.session import CONSOLE, SCREEN, doors, opened, over, require_nobody, settle
 
-NOTHING = "nothing is promised here"
 AT = {CONSOLE: "at the console", SCREEN: "at the screen"}
-
-
-@pytest.fixture
-def patron(host: Host, promise: Promise) -> Iterator[str]:
-    """The patron account's login, when nobody uses it; what a broken machine keeps of ours is taken away after."""
-    login = promise.expects("accounts.patron_login")
-    uid = require_nobody(host, promise, login)
-    yield login
-    leftovers.tidy(host, login, uid)
 
 
 # --- what was saved -------------------------------------------------------------------------------------------------

@@ -13,28 +13,16 @@ import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import pytest
 from testinfra.host import Host
 
 from readingroom.verify import probe
-from readingroom.verify.api import Promise, control
-from sessions import leftovers
-from sessions.session import opened, require_nobody, settle
+from readingroom.verify.api import NOTHING, Promise, control
+from sessions.session import opened, settle
 
-NOTHING = "nothing is promised here"
 # How long a watcher may take to see something.
 PATIENCE = 25.0
 WATCHER, SETTINGS = "readingroom-session-idle.service", "/etc/readingroom/session-idle.json"
 DOWNLOADS = "readingroom-staff-downloads"
-
-
-@pytest.fixture
-def patron(host: Host, promise: Promise) -> Iterator[str]:
-    """The patron account's login, when nobody uses it; what a broken machine keeps of ours is taken away after."""
-    login = promise.expects("accounts.patron_login")
-    uid = require_nobody(host, promise, login)
-    yield login
-    leftovers.tidy(host, login, uid)
 
 
 # --- sessions -------------------------------------------------------------------------------------------------------
@@ -45,15 +33,16 @@ def test_a_forgotten_session_ends_and_no_other(host: Host, promise: Promise, pat
     if promise.seconds is None:
         promise.observed("nothing is promised: sessions may stay open")
         return
-    assert host.run(f"systemctl is-active {WATCHER}").rc == 0, "nothing watches for sessions that are forgotten"
+    _watched_for(host)
     assert host.run(f"systemctl is-enabled {WATCHER}").rc == 0, "nothing watches for forgotten sessions after a restart"
     with ExitStack() as stack:
         other = stack.enter_context(probe.account(host, home=True))
         elsewhere, used, early, forgotten = (
             stack.enter_context(opened(host, login)) for login in (other, patron, patron, patron)
         )
+        # a moment is left: what has been idle for too long already would be given a last word of some seconds
         for session in (elsewhere, forgotten):
-            session.untouched_for(promise.seconds + 30)
+            session.untouched_for(promise.seconds - 2)
         early.untouched_for(promise.seconds - 40)
         with _watcher_with_short_warnings(host):
             probe.wait_until(
@@ -66,6 +55,10 @@ def test_a_forgotten_session_ends_and_no_other(host: Host, promise: Promise, pat
     assert going_on[1], "a session was ended before its time"
     assert going_on[2], "a session of another account was ended as well"
     promise.observed("a forgotten session was ended; one in use, one with time left and one of another account went on")
+
+
+def _watched_for(host: Host) -> None:
+    assert host.run(f"systemctl is-active {WATCHER}").rc == 0, "nothing watches for sessions that are forgotten"
 
 
 @contextmanager
@@ -98,6 +91,7 @@ def test_each_warning_is_shown_in_its_time(host: Host, promise: Promise, patron:
     if limit is None or not spans:
         promise.observed("nothing is promised: no session ends by itself, or none is warned")
         return
+    _watched_for(host)
     with ExitStack() as stack:
         early, *sessions = (stack.enter_context(opened(host, patron)) for _ in [0, *spans])
         early.untouched_for(limit - max(spans) - 60)

@@ -8,35 +8,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 
 import pytest
 from testinfra.host import Host
 
 from readingroom.verify import probe
-from readingroom.verify.api import Promise, control
-from sessions import canaries, desktop, dumps, leftovers
+from readingroom.verify.api import NOTHING, Promise, control
+from sessions import canaries, desktop, dumps
 from sessions import search as searching
 from sessions.session import Session, opened, require_nobody, settle
-
-NOTHING = "nothing is promised here"
-
-
-@pytest.fixture
-def patron(host: Host, promise: Promise) -> Iterator[str]:
-    """The patron account's login, when nobody uses it; what a broken machine keeps of ours is taken away after."""
-    login = promise.expects("accounts.patron_login")
-    uid = require_nobody(host, promise, login)
-    yield login
-    leftovers.tidy(host, login, uid)
-
-
-@pytest.fixture
-def somebody(host: Host) -> Iterator[Session]:
-    """An open session of a throw-away account."""
-    with probe.account(host, home=True) as login, opened(host, login) as session:
-        yield session
-
 
 # --- temporary files ------------------------------------------------------------------------------------------------
 
@@ -63,8 +43,7 @@ def test_temporary_files_are_private_and_go_with_the_session(
             getattr(session, end)()
             with opened(host, patron) as next_one:
                 met = {word for word in words if word in next_one.run(names)[1]}
-        settle(session)
-        settle(next_one)
+        settle(session, next_one)
         left = search.look(words).words()
     for what, those in (
         ("lie on the disk while the session lasts", found.words("disk")),
