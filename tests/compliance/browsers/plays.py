@@ -27,7 +27,7 @@ PLAYS = (
     ("firefox", "locked"), ("chromium", "locked"), ("firefox", "found"), ("chromium", "found"), ("chromium", "asked"),
 )  # fmt: skip
 # How long a browser is left to itself, counted from when it is up. Without a policy, both have asked for their makers'
-# servers long before: see docs/benchmarks.md.
+# servers by then, or the check says that it can tell nothing; `make bench` leaves them alone for longer.
 DWELL_SECONDS = 12
 # A play that takes longer hangs.
 LONGEST_SECONDS = 240
