@@ -9,14 +9,13 @@ from __future__ import annotations
 import secrets
 import shlex
 import string
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 import pytest
 from testinfra.host import Host
 
 from readingroom.verify import probe
-from readingroom.verify.api import Promise, control
+from readingroom.verify.api import Alone, Promise, control
 from readingroom.verify.knock import Knock
 from sessions.session import rest
 
@@ -70,9 +69,7 @@ def test_root_cannot_come_in_over_the_network(host: Host, promise: Promise, knoc
 
 
 @control("account.patron-remote-login")
-def test_the_patron_account_cannot_be_reached(
-    host: Host, promise: Promise, knock: Knock, alone: Callable[[str], AbstractContextManager[None]]
-) -> None:
+def test_the_patron_account_cannot_be_reached(host: Host, promise: Promise, knock: Knock, alone: Alone) -> None:
     if promise.value in (True, "on"):
         promise.observed("the policy lets the patron account be reached; nothing to try")
         return

@@ -125,9 +125,8 @@ class Bench:
                 found = self.baseline.machines[machine].controls[control]
                 # where one browser cannot keep its part, the part of the other can be broken all the same
                 if found.verdict not in ("kept", "unsupported"):
-                    raise AssertionError(
-                        f"{machine}: {control} is {found.verdict} before anything is broken ({found.reason})"
-                    )
+                    why = found.reason or found.observed
+                    raise AssertionError(f"{machine}: {control} is {found.verdict} before anything is broken ({why})")
         self.rounds = schedule(by_machine, LARGEST_THOROUGH if thorough else LARGEST, thorough)
         for number, companies in enumerate(self.rounds):
             engines = {machine.name: engine_for(number, place) for place, machine in enumerate(self.site.machines)}

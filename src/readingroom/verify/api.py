@@ -6,6 +6,7 @@ Must not know how tests are run, where the machine is, or what any role does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn, TypeVar
 
 import pytest
@@ -18,6 +19,9 @@ class Unsupported(pytest.skip.Exception):  # type: ignore[misc, name-defined]  #
 class NotApplicable(pytest.skip.Exception):  # type: ignore[misc, name-defined]
     """A test ended because what it looks at is not on the machine."""
 
+
+# The fixture `alone`: while its block lasts, no other check of the machine uses what is named.
+Alone = Callable[[str], AbstractContextManager[None]]
 
 # What a test notes where the policy's word asks for nothing.
 NOTHING = "nothing is promised here"

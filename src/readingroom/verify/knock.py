@@ -35,8 +35,7 @@ class Knock:
     @contextmanager
     def with_key(self, login: str) -> Iterator[None]:
         """For the moment, our key is among those of `login`, in the file sshd itself looks at."""
-        quoted = shlex.quote(login)
-        home = probe.run(self.host, f"getent passwd {quoted} | cut -d: -f6").strip()
+        home = self._home(login)
         fingerprint = shlex.quote(self.public)
         kept = f"{self.folder}/before-{secrets.token_hex(4)}"
         keys = shlex.quote(f"{home}/.ssh/authorized_keys")
@@ -58,10 +57,11 @@ class Knock:
 
     def has_key(self, login: str) -> bool:
         """Is our key still among those of `login`? A home that is emptied when a session ends takes it along."""
-        home = probe.run(self.host, f"getent passwd {shlex.quote(login)} | cut -d: -f6").strip()
-        return bool(
-            self.host.run(f"grep -qF {shlex.quote(self.public)} {shlex.quote(home)}/.ssh/authorized_keys").rc == 0
-        )
+        keys = shlex.quote(f"{self._home(login)}/.ssh/authorized_keys")
+        return bool(self.host.run(f"grep -qF {shlex.quote(self.public)} {keys}").rc == 0)
+
+    def _home(self, login: str) -> str:
+        return probe.run(self.host, f"getent passwd {shlex.quote(login)} | cut -d: -f6").strip()
 
     def by_key(self, login: str) -> bool:
         """Does sshd take our key for `login`? What happens after does not matter: a tunnel needs no shell."""

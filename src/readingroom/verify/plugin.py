@@ -11,7 +11,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +20,7 @@ import pytest
 from testinfra.host import Host
 
 from . import probe
-from .api import NotApplicable, Promise, Unsupported
+from .api import Alone, NotApplicable, Promise, Unsupported
 from .connection import Unreachable
 from .job import Job, Lost, Outcome, Report, Result
 from .privacy import Filter
@@ -59,7 +59,7 @@ class CompliancePlugin:
         return lambda key: self._job.expectations["keys"][key]["value"]
 
     @pytest.fixture
-    def alone(self) -> Callable[[str], AbstractContextManager[None]]:
+    def alone(self) -> Alone:
         """For tests that use what only one may use at a time: the checks of a machine's roles run side by side."""
         return self._alone
 

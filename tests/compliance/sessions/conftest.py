@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 import pytest
 from testinfra.host import Host
 
 from readingroom.verify import probe
-from readingroom.verify.api import Promise
+from readingroom.verify.api import Alone, Promise
 from sessions import leftovers
 from sessions.session import Session, opened, require_nobody
 
 
 @pytest.fixture
-def patron(host: Host, promise: Promise, alone: Callable[[str], AbstractContextManager[None]]) -> Iterator[str]:
+def patron(host: Host, promise: Promise, alone: Alone) -> Iterator[str]:
     """The patron account's login, when nobody uses it; what a broken machine keeps of ours is taken away after."""
     login = promise.expects("accounts.patron_login")
     with alone("patron"):
