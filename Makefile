@@ -3,19 +3,25 @@
 # SITE=name    a site of your own: inventories/name/hosts.yml with policies/name.yml (default: the disposable lab)
 # ENGINE=…     ansible (default) or pyinfra
 # LIMIT=…      machines or classes, separated by commas
+# ROLE=…       one role, for `make undo`
+# RING=…       rings of the inventory, separated by commas
+# RESUME=yes   harden: leave out what an earlier run has proved
 # MACHINE=…    the lab machine for `make shell`
 
 SITE ?= lab
 ENGINE ?= ansible
 LIMIT ?=
+ROLE ?=
+RING ?=
+RESUME ?=
 MACHINE ?= public-1
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CHOSEN := $(SITE) --engine $(ENGINE) $(if $(LIMIT),--limit $(LIMIT))
+CHOSEN := $(SITE) $(if $(LIMIT),--limit $(LIMIT)) $(if $(RING),--ring $(RING))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check plan harden verify lab-up lab-down shell generate lint types tests unit docs lab-tests breaks molecule test bench format lock
+.PHONY: help setup check plan harden verify undo lab-up lab-down shell generate lint types tests unit docs lab-tests breaks molecule test bench format lock
 
 help: ## Explain these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,13 +29,16 @@ help: ## Explain these commands
 	@sed -n 's/^# \([A-Z]*=.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 harden: $(VENV)/.done ## See a policy kept: the lab goes from red to green (or SITE=name, your own machines)
-	@tools/run harden $(CHOSEN)
+	@tools/run harden $(CHOSEN) --engine $(ENGINE) $(if $(RESUME),--resume)
 
 plan: $(VENV)/.done ## Say what harden would change, and change nothing
-	@tools/run plan $(CHOSEN)
+	@tools/run plan $(CHOSEN) --engine $(ENGINE)
 
 verify: $(VENV)/.done ## Check every promise on the running machines
-	@tools/run verify $(SITE) $(if $(LIMIT),--limit $(LIMIT))
+	@tools/run verify $(CHOSEN)
+
+undo: $(VENV)/.done ## Give machines back as they were before harden; says first what cannot come back, and asks
+	@tools/run undo $(CHOSEN) $(if $(ROLE),--role $(ROLE))
 
 check: $(VENV)/.done ## Check the policy files alone
 	@$(BIN)/readingroom check

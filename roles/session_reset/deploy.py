@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.api.facts import FactBase
-from pyinfra.context import host
 
-from readingroom.apply.observe import Units
 from readingroom.apply.shared import Role
 
 NAME = "session_reset"
@@ -19,31 +15,19 @@ FILES = Path(__file__).parent / "files"
 PROGRAM = "/usr/local/lib/readingroom/session_reset.py"
 
 
-class Look(FactBase[dict[str, Any]]):
-    """What files/session_look.py sees on the machine."""
-
-    def command(self, login: str) -> str:
-        return f"{_python('session_look.py')} {shlex.quote(login)}"
-
-    def process(self, output: list[str]) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(output[-1])
-        return found
-
-
 def apply(variables: dict[str, Any]) -> None:
     """A patron leaves, and nothing stays."""
-    found = host.get_fact(Look, variables["session_reset_patron_login"])
-    with Role(NAME, {**variables, "__session_reset_found": found}) as role:
+    with Role(NAME, variables) as role:
         _declare_handlers(role)
-        _tell(role, found)
-        _release(role, found)
+        _tell(role)
+        role.absent()
         role.packages()
         role.directories()
         role.files()
         role.units()
         role.flush()
         _write_pam(role)
-        _edit_keyring(role, found)
+        _switch_keyring_off(role)
 
 
 def _declare_handlers(role: Role) -> None:
@@ -73,20 +57,11 @@ def _declare_handlers(role: Role) -> None:
         "end-swap": (role["__session_reset_no_swap"], "Use no swap from now on", _python("session_swap.py")),
         "end-index": (
             True,
-            *(
-                (
-                    "Stop the index of file names",
-                    "systemctl stop 'plocate-updatedb.time[r]'; systemctl reset-failed 'plocate-updatedb.time[r]'",
-                )
-                if role["__session_reset_few_traces"]
-                else (
-                    "Let the index of file names be made again",
-                    "! systemctl cat plocate-updatedb.timer >/dev/null 2>&1 || systemctl start plocate-updatedb.timer",
-                )
-            ),
+            "Stop the index of file names",
+            "systemctl stop 'plocate-updatedb.time[r]'; systemctl reset-failed 'plocate-updatedb.time[r]'",
         ),
         "compile-dconf": (
-            role["__session_reset_found"]["dconf"],
+            role.found["dconf"],
             "Compile the settings of GTK desktops",
             "dconf update",
         ),
@@ -105,7 +80,8 @@ def _declare_handlers(role: Role) -> None:
         role.handler(name, lambda due=due, what=what, script=script: role.script(what, script) if due else None)
 
 
-def _tell(role: Role, found: dict[str, Any]) -> None:
+def _tell(role: Role) -> None:
+    found = role.found
     if not found["uid"] and role["session_reset_home"] != "kept":
         role.note(f"There is no account {role['session_reset_patron_login']} here: make it, and run this again.")
     if role["__session_reset_moves_home"] and found["on_disk"]:
@@ -117,32 +93,6 @@ def _tell(role: Role, found: dict[str, Any]) -> None:
         role.note("A session of the patron account is open. It is left alone; the first reset comes when it ends.")
 
 
-def _release(role: Role, found: dict[str, Any]) -> None:
-    """Let go of what the policy does not ask for."""
-    if role["__session_reset_lets_go"] and found["open"]:
-        raise PyinfraError(
-            "A session of the patron account is open, and its home cannot be moved back to the disk. Run this again later."
-        )
-    if role["__session_reset_pam_surplus"]:
-        role.script(
-            "Take out of PAM what is not to be called any more",
-            _pam_auth_update("--remove", role["__session_reset_pam_surplus"]),
-        )
-    if role["__session_reset_lets_go"]:
-        role.script("Give the patron account its home on the disk back", f"{PROGRAM} release")
-    unwanted = [unit["name"] for unit in role.manages["units"] if not role.holds(unit["when"])]
-    states = host.get_fact(Units, unwanted) if unwanted else {}
-    for name, state in states.items():
-        if state.exists and (state.running or state.enabled):
-            role.script(f"Stop {name}", f"systemctl disable --now {shlex.quote(name)}")
-    role.manages["absent"] += [
-        {"path": item["path"], "triggers": item["triggers"]}
-        for item in role.manages["files"]
-        if not role.holds(item["when"])
-    ]
-    role.absent()
-
-
 def _write_pam(role: Role) -> None:
     missing = role["__session_reset_pam_missing"]
     if not missing:
@@ -150,7 +100,7 @@ def _write_pam(role: Role) -> None:
     role.script("Write into PAM what is to be called", _pam_auth_update("--enable", missing))
     if role.check:
         return
-    now = host.get_fact(Look, role["session_reset_patron_login"])
+    now = role.look_again()
     if not all(now[name.replace("readingroom-", "pam_")] for name in missing):
         raise PyinfraError(
             "/etc/pam.d/common-session was changed by hand, so pam-auth-update leaves it alone and sessions are not reset. "
@@ -159,11 +109,10 @@ def _write_pam(role: Role) -> None:
         )
 
 
-def _edit_keyring(role: Role, found: dict[str, Any]) -> None:
-    off = role["__session_reset_no_traces"]
-    for name in found["keyring"] if off else found["keyring_off"]:
-        edit = r"s/^-?(auth|session)\b.*\bpam_gnome_keyring\.so.*$/#readingroom# &/" if off else "s/^#readingroom# //"
-        what = f"Take the keyring out of logging in: {name}" if off else f"Put the keyring back: {name}"
+def _switch_keyring_off(role: Role) -> None:
+    for name in role.found["keyring"] if role["__session_reset_no_traces"] else ():
+        edit = r"s/^-?(auth|session)\b.*\bpam_gnome_keyring\.so.*$/#readingroom# &/"
+        what = f"Take the keyring out of logging in: {name}"
         role.script(what, f"sed -i -E {shlex.quote(edit)} /etc/pam.d/{shlex.quote(name)}")
 
 

@@ -36,7 +36,6 @@ def apply(variables: dict[str, Any]) -> None:
             raise PyinfraError("\n".join(["Nothing was changed.", *before["refusals"]]))
         for note in before["notes"]:
             role.note(note)
-        role.values["__shared_login_removal_sshd"] = before["sshd"]
         role.packages()
         role.directories()
         role.files()
@@ -44,7 +43,7 @@ def apply(variables: dict[str, Any]) -> None:
         role.flush()
         now = before if role.check else _ask(role, "plan")
         if now["changes"]:
-            role.script("Logins", _script(role, "apply"), detail="\n".join(now["changes"]))
+            role.script("Logins", _script(role, "apply"), steps=now["changes"])
 
 
 def _ask(role: Role, verb: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where the toolkit's own files are: the checkout with its policies, roles and tests."""
+"""The toolkit as its user has it: where its files are, and how its commands are typed."""
 
 from __future__ import annotations
 
@@ -25,3 +25,16 @@ def root() -> Path:
         "Reading Room's files (policies/, roles/, playbooks/) are not here.\n"
         "  to mend  run it inside its checkout, or set READINGROOM_HOME to the checkout"
     )
+
+
+def typed(verb: str, site: str, **options: str | None) -> str:
+    """What a person types to run a command, the way they came: through make, or `readingroom` itself.
+
+    An option that is None is left out; one that is an empty text takes no value.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if "MAKELEVEL" in os.environ:
+        words = [f"SITE={site}", *(f"{name.upper()}={value or 'yes'}" for name, value in given.items())]
+        return " ".join(["make", verb, *words])
+    flags = [word for name, value in given.items() for word in (f"--{name}", value) if word]
+    return " ".join(["readingroom", verb, site, *flags])

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from readingroom import controls, policy, toolkit
-from readingroom.apply import ApplyResult, Engine, harden
+from readingroom.apply import ApplyResult, Engine, Plan, harden, planned
 from readingroom.cli.prepare import policy_path
 from readingroom.compile import compile_site
 from readingroom.fleet import Site, load_site
 from readingroom.lab import Lab
+
+from .witness import Snapshot, look
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 ROLES = sorted(path.name for path in Path(toolkit.root(), "roles").iterdir() if (path / "tasks").is_dir())
@@ -50,12 +52,21 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
         shutil.copytree(root / name, copy / name)
     shutil.copy(root / "ansible.cfg", copy)
     site = dataclasses.replace(load_site("lab", root), build=copy / "build", ssh_config=lab.ssh_config)
-    catalogue = controls.load(root, linked=False)  # whether every promise has its check is not this suite's matter
+    catalogue = _catalogue()
     machines = {machine.name: machine.machine_class for machine in site.machines}
     compile_site(
         "lab", policy.load(policy_path("lab", root), catalogue, root=root, machines=machines), catalogue, site.build
     )
     return dataclasses.replace(site, root=copy)
+
+
+def _catalogue() -> controls.Catalogue:
+    return controls.load(toolkit.root(), linked=False)  # whether every promise has its check is not this suite's matter
+
+
+def plan_of(result: ApplyResult, site: Site) -> Plan:
+    """The plan behind a dry run."""
+    return planned(result, site, _catalogue(), complete=True)
 
 
 @pytest.fixture
@@ -72,7 +83,9 @@ class Story:
 
     engine: Engine
     announced: ApplyResult
+    before: Mapping[str, Snapshot]
     made: ApplyResult
+    after: Mapping[str, Snapshot]
     again: ApplyResult
     announced_again: ApplyResult
     other_announced: ApplyResult
@@ -88,7 +101,9 @@ def story(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Story:
     return Story(
         engine,
         announced=harden(site, engine=engine, check=True),
+        before={machine.name: look(lab, machine.name) for machine in site.machines},
         made=harden(site, engine=engine),
+        after={machine.name: look(lab, machine.name) for machine in site.machines},
         again=harden(site, engine=engine),
         announced_again=harden(site, engine=engine, check=True),
         other_announced=harden(site, engine=other, check=True),

@@ -4,7 +4,7 @@
 usage: session_reset.py pam      PAM opens or closes a session of the account (a line in common-session)
        session_reset.py reset    reset, unless a session is open: at boot and after a session
        session_reset.py adopt    the same after a change of settings; sessions from before count, too
-       session_reset.py release  give the account its home on the disk back
+       session_reset.py release  give the account its home on the disk back; refused while a session is open
 
 Reads /etc/readingroom/session-reset.json and nothing else about the policy. Says that it reset, never what it found.
 """
@@ -59,6 +59,8 @@ class Settings:
 
 def main(verb: str) -> int:
     """Do what was asked; 0 also when there is nothing to do."""
+    if verb == "release" and not SETTINGS.exists():
+        return 0  # the run that would have written them was cut short, before the first reset
     settings = Settings(**json.loads(SETTINGS.read_text(encoding="utf-8")))
     try:
         account = pwd.getpwnam(settings.login)
@@ -67,17 +69,17 @@ def main(verb: str) -> int:
     home = Path(account.pw_dir)
     if account.pw_uid < FIRST_UID or len(home.parts) < 3 or home != Path(os.path.normpath(home)):
         print(f"refused: {settings.login} is not an account of its own, with a home of its own", file=sys.stderr)
-        return 1
+        return 0 if verb == "release" else 1  # it never had another home
     OPEN.mkdir(mode=0o700, parents=True, exist_ok=True)
     if verb == "pam":
         return _pam(settings, account)
     if verb == "adopt":
         _adopt(account.pw_uid)
     with _alone(wait=verb == "release") as alone:
+        if verb == "release":
+            return _release(account)
         # whoever holds the lock is about to reset, too
-        if not alone or _in_use():
-            return 0
-        return _release(account) if verb == "release" else _reset(settings, account)
+        return 0 if not alone or _in_use() else _reset(settings, account)
 
 
 def _pam(settings: Settings, account: pwd.struct_passwd) -> int:
@@ -266,6 +268,12 @@ def _make_home(settings: Settings, account: pwd.struct_passwd) -> None:
 
 def _release(account: pwd.struct_passwd) -> int:
     """Everything as Debian has it: the home on the disk, and no stand-ins."""
+    if _in_use():
+        print(
+            f"a session of {account.pw_name} is open, so its home cannot move back to the disk; run this again later",
+            file=sys.stderr,
+        )
+        return 1
     settings = Settings(account.pw_name, "kept", "go-on", "any", "shared", "any")
     _make_places(settings, account)
     _make_home(settings, account)

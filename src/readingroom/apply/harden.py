@@ -30,6 +30,7 @@ from readingroom.apply.engines import (
     refuse_uncompiled,
     roles_in_order,
 )
+from readingroom.apply.keeping import Keeper
 from readingroom.apply.lock import MachineBusy, MachineLock
 from readingroom.apply.model import ApplyResult, Engine, Event
 from readingroom.apply.outcome import Outcome
@@ -56,12 +57,12 @@ def harden(
     `roles` and `machines` narrow the run (None: all); `on_event` hears of every event as it happens; `ask_password` is
     asked at most once, and only if sudo asks. Raises `ReadingRoomError` when nothing can be started at all.
     """
-    chosen = _choose_roles(site, roles)
+    chosen = choose_roles(site, roles)
     refuse_uncompiled(site, chosen)
-    run = _Run(site, engine, chosen, site.limited_to(machines), check, on_event)
-    with _every_end_is_an_interruption():
+    run = Run(site, engine, chosen, site.limited_to(machines), check, on_event)
+    with every_end_is_an_interruption():
         try:
-            run.hold_all(ask_password or _ask_on_terminal)
+            run.hold_all(ask_password or on_terminal)
             run.apply()
         except KeyboardInterrupt:
             run.interrupted = True
@@ -71,7 +72,7 @@ def harden(
 
 
 @contextlib.contextmanager
-def _every_end_is_an_interruption() -> Iterator[None]:
+def every_end_is_an_interruption() -> Iterator[None]:
     """A closed terminal or a shutdown stops a run as Ctrl-C does, in good order."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -86,7 +87,8 @@ def _every_end_is_an_interruption() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _choose_roles(site: Site, wanted: Sequence[str] | None) -> tuple[str, ...]:
+def choose_roles(site: Site, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The roles called `wanted` (None: all) in their order; an unknown one is an error."""
     known = roles_in_order(site.root)
     for role in wanted or ():
         if role not in known:
@@ -94,7 +96,8 @@ def _choose_roles(site: Site, wanted: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(role for role in known if wanted is None or role in wanted)
 
 
-def _ask_on_terminal(prompt: str) -> str:
+def on_terminal(prompt: str) -> str:
+    """Ask the person at the terminal for a password; an error where there is nobody."""
     if not sys.stdin.isatty():
         raise ReadingRoomError(
             "sudo asks for a password, and there is nobody to ask\n"
@@ -108,7 +111,7 @@ def _configured_password(machine: Machine) -> str | None:
     return next((str(value) for value in values if isinstance(value, str) and "{{" not in value), None)
 
 
-class _Run:
+class Run:
     """The state of one run."""
 
     def __init__(
@@ -119,10 +122,11 @@ class _Run:
         machines: Sequence[Machine],
         check: bool,
         tell: OnEvent,
+        verb: str = "harden",
     ) -> None:
         self.site, self.engine, self.roles, self.check, self.tell = site, engine, roles, check, tell
         self.machines = {machine.name: machine for machine in machines}
-        self.outcomes = {name: Outcome(site.name, name, roles, check) for name in self.machines}
+        self.outcomes = {name: Outcome(site.name, name, roles, check, verb) for name in self.machines}
         self.locks: dict[str, MachineLock] = {}
         self.interrupted = False
         self.password: str | None = None
@@ -141,12 +145,16 @@ class _Run:
             for name, reason in self._hold(refused).items():
                 self.note(Event("unreachable", name, detail=reason))
 
+    def password_of(self, machine: Machine) -> str | None:
+        """The sudo password of a machine, as far as one is known."""
+        return _configured_password(machine) or self.password
+
     def _hold(self, names: Sequence[str] | dict[str, Machine] | dict[str, str]) -> dict[str, str]:
         """Try to hold `names`; those where sudo wants a password, with its words."""
         refused: dict[str, str] = {}
 
         def hold(name: str) -> Event | None:
-            password = _configured_password(self.machines[name]) or self.password
+            password = self.password_of(self.machines[name])
             try:
                 self.locks[name] = MachineLock.over_ssh(
                     self.site.ssh_config, name, shared=self.check, password=password
@@ -166,10 +174,19 @@ class _Run:
         return refused
 
     def apply(self) -> None:
-        """Run the engine over the machines that are held."""
-        if not self.locks:
-            return
+        """Have every machine that is held record what is there, run the engine over them, and settle what it let go of."""
+        keeper = Keeper(self.site, self.roles, self.password_of, self.note, self.beat)
         held = tuple(self.machines[name] for name in self.machines if name in self.locks)
+        if not self.check:
+            recorded = keeper.record(held)
+            held = tuple(machine for machine in held if machine.name in recorded)
+        if not held:
+            return
+        self._run_engine(held)
+        if not self.interrupted:
+            keeper.settle([machine for machine in held if self.outcomes[machine.name].ok], check=self.check)
+
+    def _run_engine(self, held: tuple[Machine, ...]) -> None:
         passwords = {m.name: word for m in held if (word := _configured_password(m)) is not None}
         unfinished = frozenset(name for name, lock in self.locks.items() if lock.unfinished)
         request = Request(
@@ -221,13 +238,17 @@ class _Run:
         for line in arrived:
             with contextlib.suppress(ValueError, TypeError):
                 self.note(Event.from_json(json.loads(line)))
+        self.beat()
+        return bool(arrived)
+
+    def beat(self) -> None:
+        """Tell every machine that we are still here."""
         for lock in self.locks.values():
             lock.heartbeat()
-        return bool(arrived)
 
     def release_all(self) -> None:
         """Let go of every machine; the mark of an unfinished run stays where something is left to do."""
-        whole = self.roles == roles_in_order(self.site.root)
+        whole = set(self.roles) == set(roles_in_order(self.site.root))
         for name, lock in self.locks.items():
             finished = not self.check and self.outcomes[name].ok and (whole or not lock.unfinished)
             lock.release(finished=finished)

@@ -12,17 +12,24 @@ from typing import Any, Literal
 Engine = Literal["ansible", "pyinfra"]
 Status = Literal["ok", "failed", "unreachable"]
 Kind = Literal["begin", "task", "changed", "failed", "unreachable", "done", "note"]
+# What a change does to its subject: a path, packages (one a line), a unit, or nothing that has a name.
+Act = Literal["write", "directory", "remove", "install", "unit", "restart", "step"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened; `detail` is a diff, a few words, or the reason of a failure."""
+    """One thing that happened; `detail` is a diff, a few words, or the reason of a failure.
+
+    `act` and `subject` say what a change is to a program, in the same words for both engines.
+    """
 
     kind: Kind
     machine: str = ""
     role: str = ""
     what: str = ""
     detail: str = ""
+    act: Act = "step"
+    subject: str = ""
 
     def as_json(self) -> dict[str, str]:
         """For one line of an engine's output."""
@@ -41,6 +48,8 @@ class Change:
     role: str
     what: str
     detail: str = ""
+    act: Act = "step"
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,37 @@ class Installed(FactBase[tuple[str, ...]]):
         return tuple(line.split()[0] for line in output if line.endswith(" installed"))
 
 
+class Brought(FactBase[tuple[str, ...]]):
+    """Every package that installing `packages` would bring along, as apt works it out."""
+
+    def command(self, packages: Sequence[str], recommends: bool) -> str:
+        """Let apt simulate; without package lists it cannot, and the answer is empty."""
+        names = " ".join(map(shlex.quote, packages))
+        option = "" if recommends else "--no-install-recommends "
+        return f"LC_ALL=C apt-get install -s -qq {option}{names} 2>/dev/null || true"
+
+    @staticmethod
+    def default() -> tuple[str, ...]:
+        """Nothing known."""
+        return ()
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        """`Inst name (version …)`, one a line; an upgrade names the old version in brackets."""
+        return tuple(line.split()[1].partition(":")[0] for line in output if line.startswith("Inst "))
+
+
+class Said(FactBase[str]):
+    """What a script prints that looks at something and changes nothing."""
+
+    def command(self, script: str) -> str:
+        """The script itself."""
+        return script
+
+    def process(self, output: list[str]) -> str:
+        """All of it."""
+        return "\n".join(output)
+
+
 class Release(FactBase[dict[str, Any]]):
     """The release under the names Ansible gives it, for templates and `when`: see `shared.Role.values`."""
 

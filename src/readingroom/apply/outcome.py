@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from readingroom.apply.model import Change, Event, MachineResult, Status
+from readingroom.toolkit import typed
 
 _OFF = "Is it switched on and on the network?"
 _HINTS = (
@@ -18,11 +20,14 @@ _HINTS = (
 class Outcome:
     """Gathers the events of one machine."""
 
-    def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool) -> None:
+    def __init__(self, site: str, machine: str, roles: tuple[str, ...], check: bool, verb: str = "harden") -> None:
         self.site, self.machine, self.roles, self.check = site, machine, roles, check
+        self.verb = "plan" if check and verb == "harden" else verb
+        self.options: dict[str, str] = {}  # what belongs to the command when it is typed again
         self.changes: list[Change] = []
         self.notes: list[str] = []
-        self._announced: dict[tuple[str, str], str] = {}
+        self._announced: dict[tuple[str, str, str], str] = {}  # act, subject and detail → the role that came first
+        self._packages: set[str] = set()
         self._done = self._begun = False
         self._failure: Event | None = None
         self._reached = -1
@@ -43,20 +48,27 @@ class Outcome:
         if event.kind == "task":
             self._current = event
         elif event.kind == "changed":
-            self._note_change(Change(event.role, event.what, event.detail))
+            self._note_change(Change(event.role, event.what, event.detail, event.act, event.subject))
         elif event.kind == "note":
             self.notes.append(event.detail)
         elif event.kind in ("failed", "unreachable"):
             self._failure = event
-        self._done = self._done or event.kind == "done"
+        if event.kind in ("done", "failed", "unreachable"):
+            self._done = event.kind == "done"
         self._seconds = time.monotonic() - self._start
 
     def _note_change(self, change: Change) -> None:
         """Keep a change; in a dry run, one that an earlier role has announced already would not be left to do."""
-        subject = change.what.rpartition(": ")[2]
-        by_path = self.check and subject.rpartition(" ")[2].startswith("/")
-        if by_path and self._announced.setdefault((subject, change.detail), change.role) != change.role:
-            return
+        if self.check and change.act == "install":
+            fresh = [name for name in change.subject.split("\n") if name not in self._packages]
+            self._packages.update(fresh)
+            if not fresh:
+                return
+            change = replace(change, subject="\n".join(fresh))
+        elif self.check and change.act in ("write", "directory", "remove"):
+            key = (change.act, change.subject, change.detail)
+            if self._announced.setdefault(key, change.role) != change.role:
+                return
         self.changes.append(change)
 
     def engine_ended(self, complaints: str, interrupted: bool) -> None:
@@ -96,13 +108,16 @@ class Outcome:
     def _words_when_ok(self) -> str:
         count = len(self.changes)
         if not count:
-            return "Nothing to change: everything is as it should be."
+            return f"Nothing to {'change: everything is as it should be' if self._applies else 'give back'}."
+        if not self._applies:
+            things = "1 thing" if count == 1 else f"{count} things"
+            return f"{things} would be given back; nothing was touched." if self.check else f"{things} given back."
         changes = f"{count} change" + ("s" if count != 1 else "")
         return f"{changes} would be made; nothing was touched." if self.check else f"{changes} made."
 
     def _words(self, interrupted: bool) -> str:
         failure = self._failure or Event("failed", self.machine, detail="the run ended before this machine's turn")
-        again = f"readingroom {'plan' if self.check else 'harden'} {self.site}"
+        again = typed(self.verb, self.site, **self.options)
         if failure.kind == "unreachable" and not self._begun:
             hint = next((hint for sign, hint in _HINTS if sign in failure.detail), _OFF)
             hint = hint.format(ssh=f"ssh -F build/{self.site}/ssh_config {self.machine}")
@@ -115,6 +130,11 @@ class Outcome:
         else:
             head = f"Failed{f' at {place}' if place else ''}: {failure.detail}"
         return "\n".join([head, *self._state_of_things(), f"To go on, which is always safe: {again}"])
+
+    @property
+    def _applies(self) -> bool:
+        """Is this a run that makes changes, and not one that takes them back?"""
+        return self.verb in ("plan", "harden")
 
     def _state_of_things(self) -> list[str]:
         finished = [role for role in self.roles if role not in self.undone]

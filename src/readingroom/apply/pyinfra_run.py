@@ -31,7 +31,7 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 from readingroom.apply.connector import SHELL, RootShellConnector
 from readingroom.apply.model import Event
 from readingroom.apply.root_shell import CannotConnect, PasswordNeeded, RootShell, ShellLost
-from readingroom.apply.shared import DETAILS, NOTES, ROLES, UNFINISHED, changed
+from readingroom.apply.shared import FACES, NOTES, ROLES, UNFINISHED, Face, changed
 from readingroom.errors import ReadingRoomError
 
 EVENTS_FD = "READINGROOM_EVENTS_FD"
@@ -146,8 +146,11 @@ class MachineRun(BaseStateCallback):
                 return
             self._reported += 1
             if changed(data.operation_meta):
-                detail = self.host.connector_data.get(DETAILS, {}).get(op_hash, "")
-                self.emit(Event("changed", self.job.machine, self.role, self._name(op_hash), detail))
+                face: Face = self.host.connector_data.get(FACES, {}).get(op_hash, Face())
+                name = self._name(op_hash)
+                for what in [f"{name}: {step}" for step in face.steps] or [name]:
+                    event = Event("changed", self.job.machine, self.role, what, face.detail, face.act, face.subject)
+                    self.emit(event)
 
     def _name(self, op_hash: str) -> str:
         names = sorted(self.state.op_meta[op_hash].names)

@@ -18,6 +18,7 @@ import difflib
 import hashlib
 import shlex
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,13 +29,15 @@ from pyinfra.api.operation import OperationMeta, operation
 from pyinfra.context import host, state
 
 from readingroom.apply.connector import upload_script
-from readingroom.apply.observe import Installed, Paths, PathState, Release, Text, Units, UnitState
-from readingroom.apply.rendering import defined, holds, read_role_variables, render_file, resolve
+from readingroom.apply.looking import found, values_on
+from readingroom.apply.model import Act
+from readingroom.apply.observe import Brought, Installed, Paths, PathState, Release, Said, Text, Units, UnitState
+from readingroom.apply.rendering import defined, holds, render_file
 
 ROLES = "readingroom.roles"  # key in host.connector_data: the folder of all roles
 NOTES = "readingroom.notes"  # … what takes a word for the person at the keyboard
 UNFINISHED = "readingroom.unfinished"  # … an earlier run was cut short: its handlers may still be due
-DETAILS = "readingroom.details"  # key in host.connector_data: operation hash → what the change looks like
+FACES = "readingroom.faces"  # key in host.connector_data: operation hash → the `Face` of the change
 
 
 def changed(op: OperationMeta) -> bool:
@@ -42,10 +45,14 @@ def changed(op: OperationMeta) -> bool:
     return op.did_change() if op.is_complete() else op.will_change
 
 
-def describe(op: OperationMeta, detail: str) -> OperationMeta:
-    """Attach to `op` what its change looks like (a diff, or a few words), for the plan and the report."""
-    host.connector_data.setdefault(DETAILS, {})[op._hash] = detail
-    return op
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What a change looks like from outside: see `model.Event`. Each of `steps` is told as a change of its own."""
+
+    act: Act = "step"
+    subject: str = ""
+    detail: str = ""
+    steps: tuple[str, ...] = ()
 
 
 @operation()
@@ -61,14 +68,8 @@ class Role:
         self.name = name
         self.path = Path(host.connector_data[ROLES], name)
         self.facts: dict[str, Any] = host.get_fact(Release)
-        self.values: dict[str, Any] = resolve(
-            {
-                **variables,
-                **read_role_variables(self.path),
-                "ansible_facts": self.facts,
-                "inventory_hostname": host.name,
-            }
-        )
+        given = {**variables, "ansible_facts": self.facts, "inventory_hostname": host.name}
+        self.values: dict[str, Any] = values_on(self.path, given, _said)
         self.manages: dict[str, Any] = defined(self.values.get(f"__{name}_manages", {}))
         self.check: bool = not state.is_executing
         self._handlers: dict[str, Callable[[], object]] = {}
@@ -79,6 +80,16 @@ class Role:
     def debian(self) -> int:
         """The Debian release: 12, 13, …"""
         return int(self.facts["distribution_major_version"])
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What the role's look found before anything was changed: see `looking`."""
+        answer: dict[str, Any] = self[f"__{self.name}_found"]
+        return answer
+
+    def look_again(self) -> dict[str, Any]:
+        """What the role's look finds by now."""
+        return found(self.path, self.values, _said)
 
     def __getitem__(self, variable: str) -> Any:
         """A value by its full name, worked out."""
@@ -144,19 +155,32 @@ class Role:
 
     def restart(self, unit: str) -> OperationMeta:
         """Restart a unit (as a handler: `role.handler("restart-cups", lambda: role.restart("cups.service"))`)."""
-        return self.script(f"Restart {unit}", f"systemctl restart {shlex.quote(unit)}")
+        return self.script(f"Restart {unit}", f"systemctl restart {shlex.quote(unit)}", act="restart", subject=unit)
 
     def reload(self, unit: str) -> OperationMeta:
         """Reload a unit, or restart it when it cannot reload."""
-        return self.script(f"Reload {unit}", f"systemctl reload-or-restart {shlex.quote(unit)}")
+        script = f"systemctl reload-or-restart {shlex.quote(unit)}"
+        return self.script(f"Reload {unit}", script, act="restart", subject=unit)
 
     def script(
-        self, what: str, script: str, triggers: Sequence[str] | str = (), detail: str = "", retries: int = 0
+        self,
+        what: str,
+        script: str,
+        triggers: Sequence[str] | str = (),
+        detail: str = "",
+        retries: int = 0,
+        *,
+        act: Act = "step",
+        subject: str = "",
+        steps: Sequence[str] = (),
     ) -> OperationMeta:
-        """Run a script as root, unconditionally: guard the call with a fact (`if not host.get_fact(…)`)."""
+        """Run a script as root, unconditionally: guard the call with a fact (`if not host.get_fact(…)`).
+
+        `detail` is a diff or a few words; `act` and `subject` say what it does to what; `steps` lists what one script
+        does in several steps, and each is told as a change of its own.
+        """
         op = run_script(name=what, script=script, _retries=retries)
-        if detail:
-            describe(op, detail)
+        host.connector_data.setdefault(FACES, {})[op._hash] = Face(act, subject, detail, tuple(steps))
         self.notify_if(op, triggers)
         return op
 
@@ -178,7 +202,9 @@ class Role:
             "apt-get install -qq -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "
             f"{recommended}{quoted}"
         )
-        self.script(f"Install {', '.join(missing)}", install)
+        brought = host.get_fact(Brought, missing, recommends) if self.check else ()
+        subject = "\n".join(sorted({*missing, *brought}))
+        self.script(f"Install {', '.join(missing)}", install, act="install", subject=subject)
 
     def directories(self) -> None:
         """Create and correct `manages.directories`: {path, mode, owner, group}."""
@@ -190,7 +216,14 @@ class Role:
             if differences:
                 q, owner = shlex.quote(path), shlex.quote(f"{item['owner']}:{item['group']}")
                 script = f"mkdir -p {q} && chown {owner} {q} && chmod {item['mode']} {q}"
-                self.script(f"Directory {path}", script, item.get("triggers", ()), "\n".join(differences))
+                self.script(
+                    f"Directory {path}",
+                    script,
+                    item.get("triggers", ()),
+                    "\n".join(differences),
+                    act="directory",
+                    subject=path,
+                )
 
     def files(self, only: Callable[[dict[str, Any]], bool] = lambda item: True) -> None:
         """Write `manages.files`; `only` picks some of them, when a role must write in two steps."""
@@ -236,6 +269,8 @@ class Role:
                     f"Remove {item['path']}",
                     f"rm -rf -- {shlex.quote(item['path'])}",
                     item.get("triggers", ()),
+                    act="remove",
+                    subject=item["path"],
                 )
 
     def units(self, only: Callable[[dict[str, Any]], bool] = lambda item: True) -> None:
@@ -248,7 +283,8 @@ class Role:
             verbs = _verbs(item, before.get(name, UnitState()))
             if verbs:
                 script = " && ".join(f"systemctl -q {verb} {shlex.quote(name)}" for verb in verbs)
-                self.script(f"{' and '.join(verbs).capitalize()} {name}", script, item.get("triggers", ()))
+                what = f"{' and '.join(verbs).capitalize()} {name}"
+                self.script(what, script, item.get("triggers", ()), act="unit", subject=name)
 
     def reload_units(self) -> None:
         """Let systemd read its files again if one of them changed; not a change of its own."""
@@ -269,8 +305,14 @@ class Role:
             self._units_changed = True
         script = _set_rights(item, path) if same else _write_script(item, content)
         detail = "\n".join(differences) if same else _diff(path, now, content, bool(item.get("no_diff")))
-        self.script(f"{'Rights of' if same else 'Write'} {path}", script, item.get("triggers", ()), detail)
+        what = f"{'Rights of' if same else 'Write'} {path}"
+        self.script(what, script, item.get("triggers", ()), detail, act="write", subject=path)
         return True
+
+
+def _said(script: str) -> str:
+    answer: str = host.get_fact(Said, script)
+    return answer
 
 
 def _set_rights(item: Mapping[str, Any], path: str) -> str:

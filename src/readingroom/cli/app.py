@@ -11,9 +11,9 @@ from ..errors import ReadingRoomError
 from ..lab.cli import app as lab
 from . import machine_commands as about_machines
 from . import policy_commands as about_policy
+from . import undo_commands as about_undo
+from . import waiver_commands as about_waivers
 from .output import out
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="readingroom",
@@ -24,11 +24,14 @@ app = typer.Typer(
 app.command()(about_machines.harden)
 app.command()(about_machines.plan)
 app.command(name="verify")(about_machines.verify_)
+app.command()(about_undo.undo)
+app.command()(about_undo.leave)
 app.command()(about_policy.check)
 app.command()(about_policy.explain)
 app.command(name="compile")(about_policy.compile_)
 app.command()(about_policy.schema)
 app.command()(about_policy.generate)
+app.add_typer(about_waivers.app, name="waiver", help="Ask for leave to be looser than the policy on a machine.")
 app.add_typer(lab, name="lab", help="Disposable machines on this computer: boot, enter, reset, throw away.")
 
 
@@ -56,5 +59,5 @@ def main() -> None:
         out.error(str(error))
         sys.exit(about_machines.BAD_INPUT)
     except KeyboardInterrupt:
-        out.error("stopped; run the same command again to go on")
-        sys.exit(INTERRUPTED)
+        out.error("Stopped: no machine was being changed.  Next: the same command again; it begins where things stand.")
+        sys.exit(about_machines.INTERRUPTED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.text import Text
 
 
 class Output:
@@ -14,9 +15,25 @@ class Output:
         self.console = Console(highlight=False, soft_wrap=True)
         self.faults = Console(stderr=True, highlight=False, soft_wrap=True)
 
+    @property
+    def aside(self) -> Output:
+        """The same voice on the error stream, where the standard output is for another program."""
+        other = Output()
+        other.console = self.faults
+        return other
+
+    def show(self, text: Text) -> None:
+        """A line with colours of its own."""
+        self.console.print(text)
+
     def say(self, text: str, style: str | None = None) -> None:
         """A line of result, in words."""
         self.console.print(text, style=style, markup=False)
+
+    def last(self, text: str) -> None:
+        """The last line of a command, apart from what came before."""
+        self.console.print()
+        self.console.print(text, style="bold", markup=False)
 
     def raw(self, text: str) -> None:
         """Text for another program, exactly as it is."""

@@ -4,6 +4,6 @@
 engines and to verification. This module must not know policies or controls.
 """
 
-from .site import LAB, Machine, Site, inventory_of, load_site
+from .site import LAB, Machine, Ring, Site, inventory_of, load_site
 
-__all__ = ["LAB", "Machine", "Site", "inventory_of", "load_site"]
+__all__ = ["LAB", "Machine", "Ring", "Site", "inventory_of", "load_site"]

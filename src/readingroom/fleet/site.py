@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from ..errors import ReadingRoomError, did_you_mean
 from ..lab import Lab
 
 LAB = "lab"
+# The inventory's variable that lists groups in the order in which they are hardened; the rest follows.
+RINGS = "readingroom_rings"
+REST = "rest"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,14 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Ring:
+    """Machines that are hardened together; the next ring begins when they are proved to keep their promises."""
+
+    name: str
+    machines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Site:
     """Everything needed to reach a site's machines and to find its compiled policy."""
 
@@ -38,6 +49,25 @@ class Site:
     build: Path
     ssh_config: Path
     machines: tuple[Machine, ...]
+    rings: tuple[Ring, ...] = ()
+
+    def rings_of(self, machines: Iterable[str] | None, rings: Iterable[str] | None = None) -> tuple[Ring, ...]:
+        """The rings called `rings` (None: all), in their order, with those of `machines` that are in them.
+
+        A site without rings is one ring without a name. An unknown ring is an error.
+        """
+        known = {ring.name: ring for ring in self.rings}
+        for name in rings or ():
+            if name not in known:
+                mend = (
+                    did_you_mean(name, known) if known else f"list it in {RINGS} of inventories/{self.name}/hosts.yml"
+                )
+                raise ReadingRoomError(f"{name} is not a ring of {self.name}\n  to mend  {mend}")
+        wanted = {machine.name for machine in self.machines} if machines is None else set(machines)
+        every = self.rings or (Ring("", tuple(machine.name for machine in self.machines)),)
+        chosen = [ring for ring in every if rings is None or ring.name in set(rings)]
+        parts = (Ring(ring.name, tuple(name for name in ring.machines if name in wanted)) for ring in chosen)
+        return tuple(ring for ring in parts if ring.machines)
 
     def limited_to(self, names: Iterable[str] | None) -> tuple[Machine, ...]:
         """The machines called `names` (machines or classes), all when it is None; an unknown name is an error."""
@@ -101,11 +131,39 @@ def load_site(name: str, root: Path, kinds: Mapping[str, Kind] | None = None) ->
         Machine(host, found[0], classes[found[0]], hostvars.get(host, {})) for host, found in sorted(members.items())
     )
     build = root / "build" / name
+    rings = _rings(name, listed, machines)
     if name == LAB:
-        return Site(name, root, inventory, build, Lab.current().ssh_config, machines)
+        return Site(name, root, inventory, build, Lab.current().ssh_config, machines, rings)
     ssh_config = build / "ssh_config"
     _write_ssh_config(ssh_config, machines)
-    return Site(name, root, inventory, build, ssh_config, machines)
+    return Site(name, root, inventory, build, ssh_config, machines, rings)
+
+
+def _rings(name: str, listed: Mapping[str, Any], machines: Sequence[Machine]) -> tuple[Ring, ...]:
+    """The rings of the inventory: each machine in the first that holds it, and what no ring holds comes last."""
+    said = [machine.hostvars[RINGS] for machine in machines if RINGS in machine.hostvars]
+    if not said:
+        return ()
+    order = said[0]
+    if any(other != order for other in said) or not isinstance(order, list) or len(said) != len(machines):
+        raise ReadingRoomError(
+            f"inventories/{name}/hosts.yml: {RINGS} must be one list of groups, the same for every machine\n"
+            f"  to mend  put it under all: vars:, for example {RINGS}: [canary, main_street]"
+        )
+    unknown = [group for group in order if group not in listed]
+    if unknown:
+        groups = [group for group in listed if group not in ("_meta", "all", "ungrouped")]
+        raise ReadingRoomError(
+            f"inventories/{name}/hosts.yml: the ring {unknown[0]} is not a group of the inventory, or it is empty\n"
+            f"  to mend  {did_you_mean(unknown[0], groups) or 'list its machines under children:'}"
+        )
+    left = [machine.name for machine in machines]
+    rings = []
+    for group in dict.fromkeys(order):
+        inside = set(_hosts(listed, group))
+        rings.append(Ring(group, tuple(one for one in left if one in inside)))
+        left = [one for one in left if one not in inside]
+    return tuple(ring for ring in (*rings, Ring(REST, tuple(left))) if ring.machines)
 
 
 def _hosts(listed: Mapping[str, Any], group: str) -> list[str]:

@@ -73,6 +73,11 @@ class Lab:
         """Private key of one of the lab's invented people (operator, vendor, ada, ben, former-colleague)."""
         return self.places.keys / person
 
+    def layers(self, name: str) -> tuple[Path, Path]:
+        """The image that a machine stands on, and what it has written since: the two layers of its file system."""
+        runner = self._runner(name)
+        return runner.image_path, runner.layers / "upper"
+
     def is_running(self, name: str) -> bool:
         """Does the machine's own PID 1 live?"""
         return self._runner(name).is_running()

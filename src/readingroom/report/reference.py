@@ -160,6 +160,8 @@ def _entry(entry: Any, role: str) -> str:
     said = [f"{key} {entry[key]}" for key in ("mode", "owner", "state") if key in entry and "{{" not in str(entry[key])]
     if "when" in entry:
         said.append(f"when {entry['when'].removeprefix(f'__{role}_').replace('_', ' ')}")
+    if "says" in entry:
+        return str(entry["says"])
     name = entry.get("path") or entry.get("name") or ", ".join(map(str, entry))
     return f"`{name}`" + (f" ({', '.join(said)})" if said else "")
 

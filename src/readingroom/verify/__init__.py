@@ -2,7 +2,7 @@
 what was done (the roles)."""
 
 from .evidence import VERDICTS, ControlEvidence, Evidence, MachineEvidence, Verdict, schema
-from .runner import Event, Finished, Judged, Started, run
+from .runner import Event, Finished, Judged, Started, policy_digest, run
 
 __all__ = [
     "VERDICTS",
@@ -14,6 +14,7 @@ __all__ = [
     "MachineEvidence",
     "Started",
     "Verdict",
+    "policy_digest",
     "run",
     "schema",
 ]

@@ -284,6 +284,12 @@ class _Answer:
         return outcomes, NO_ANSWER
 
 
+def policy_digest(site: Target) -> str:
+    """Which policy the site was compiled from."""
+    digest: str = _expectations(site)["policy_digest"]
+    return digest
+
+
 def _expectations(site: Target) -> Any:
     path = site.build / "expectations.json"
     try:

@@ -118,10 +118,21 @@ def test_a_dry_run_that_fails_says_that_nothing_was_changed() -> None:
     assert "readingroom plan elm" in result.message
 
 
-@pytest.mark.parametrize("what", ["Directory /etc/readingroom", "Create folders: /etc/readingroom"])
+def test_a_dry_run_announces_a_package_once() -> None:
+    changes = [
+        Event("changed", "desk-3", role, "Install", "", "install", packages)
+        for role, packages in (("accounts", "libc\nsudo"), ("logs", "libc"), ("print", "cups\nlibc"))
+    ]
+    made = _result(BEGIN, *changes, DONE, check=True).changes
+    assert [(change.role, change.subject) for change in made] == [("accounts", "libc\nsudo"), ("print", "cups")]
+
+
 @pytest.mark.parametrize(("check", "count"), [(True, 1), (False, 2)])
-def test_a_dry_run_announces_once_what_two_roles_would_both_make(what: str, check: bool, count: int) -> None:
-    changes = [_event("changed", role, what, "not there yet") for role in ("accounts", "logs")]
+def test_a_dry_run_announces_once_what_two_roles_would_both_make(check: bool, count: int) -> None:
+    changes = [
+        Event("changed", "desk-3", role, "Make it", "not there yet", "directory", "/etc/readingroom")
+        for role in ("accounts", "logs")
+    ]
     assert len(_result(BEGIN, *changes, DONE, check=check).changes) == count
 
 

@@ -87,3 +87,47 @@ def test_a_limit_names_machines_or_classes_and_nothing_else(inventory) -> None:
     assert [machine.name for machine in site.limited_to(["staff", "pc1"])] == ["desk-1", "pc1"]
     with pytest.raises(ReadingRoomError, match="did you mean desk-1"):
         site.limited_to(["desk1"])
+
+
+RINGED = """
+all:
+  vars: {ansible_user: operator, readingroom_rings: [canary, desks]}
+  children:
+    public: {hosts: {"pc[1:3]": {}}}
+    staff: {children: {desks: {hosts: {desk-1: {}, desk-2: {}}}}}
+    canary: {hosts: {pc1: {}, desk-1: {}}}
+"""
+
+
+def test_rings_are_groups_in_the_order_that_the_inventory_says_and_the_rest_comes_last(inventory) -> None:
+    site = load_site("elm", inventory(RINGED))
+    assert [(ring.name, ring.machines) for ring in site.rings] == [
+        ("canary", ("desk-1", "pc1")), ("desks", ("desk-2",)), ("rest", ("pc2", "pc3")),
+    ]  # fmt: skip
+    assert [ring.machines for ring in site.rings_of(["pc1", "pc3"])] == [("pc1",), ("pc3",)]
+    assert [ring.name for ring in site.rings_of(None, ["desks"])] == ["desks"]
+
+
+def test_a_site_without_rings_is_one_ring(inventory) -> None:
+    (ring,) = load_site("elm", inventory(HOSTS)).rings_of(None)
+    assert ring.machines == ("desk-1", "kiosk", "pc1", "pc2")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[canary, desks]", "[canari]", "did you mean canary?"),
+        ("[canary, desks]", "canary", "one list of groups"),
+        ("desk-2: {}", "desk-2: {readingroom_rings: [desks]}", "the same for every machine"),
+    ],
+)
+def test_rings_that_make_no_sense_are_refused(inventory, old: str, new: str, said: str) -> None:
+    with pytest.raises(ReadingRoomError, match=said):
+        load_site("elm", inventory(RINGED.replace(old, new)))
+
+
+def test_an_unknown_ring_is_refused_with_a_hint(inventory) -> None:
+    with pytest.raises(ReadingRoomError, match="did you mean canary"):
+        load_site("elm", inventory(RINGED)).rings_of(None, ["kanary"])
+    with pytest.raises(ReadingRoomError, match="readingroom_rings"):
+        load_site("elm", inventory(HOSTS)).rings_of(None, ["canary"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -155,4 +156,16 @@ def test_what_is_taken_is_kept(tmp_path: Path) -> None:
         record.take(str(tmp_path), "file")
         record.take(str(tmp_path), "not/there")
     assert not (tmp_path / "file").exists()
-    assert (tmp_path / "state/logins/kept/0001").read_text() == "was here"
+    (kept,) = (tmp_path / "state/logins/kept").iterdir()
+    assert kept.read_text() == "was here"
+    (line,) = (tmp_path / "state/logins/changes.jsonl").read_text().splitlines()
+    assert json.loads(line)["before"]["content"] == kept.name
+
+
+def test_a_line_that_was_cut_short_does_not_spoil_the_next(tmp_path: Path) -> None:
+    with Record.open(tmp_path / "state" / "logins") as record:
+        record.add("joined", login="ada", group="sudo")
+        path = record.place / "changes.jsonl"
+        path.write_bytes(path.read_bytes() + b'{"act": "left", "log')
+        record.add("created", login="ben")
+    assert [json.loads(line)["act"] for line in path.read_text().splitlines()] == ["joined", "created"]

@@ -72,10 +72,10 @@ def _joining(name: str) -> Callable[[Record], None]:
 def _leaving(machine: Machine, name: str, group: str) -> Callable[[Record], None]:
     def leave(record: Record) -> None:
         if machine.accounts[name].gid == machine.groups[group].gid:
-            record.add("account", login=name, group=group)
+            record.add("primary", login=name, group=group)
             run("usermod", "--gid", "users", name)
         if name in machine.groups[group].members:
-            record.add("left", login=name, group=group)
+            record.add("left", login=name, group=group, members=machine.groups[group].members)
             run("gpasswd", "--delete", name, group)
 
     return leave
@@ -115,7 +115,7 @@ def _rewriting(path: Path, narrowed: sudoers.Narrowed) -> Callable[[Record], Non
     def rewrite(record: Record) -> None:
         before, status = path.read_bytes(), path.stat()
         if narrowed.says_nothing and path.parent == SUDOERS_D:
-            record.keep(str(path), before, status)
+            record.keep_file(path)
             path.unlink()
         else:
             record.replace(path, narrowed.text)

@@ -1,6 +1,6 @@
 """The verbs: `plan` says, `apply` does, `effect` asks whether it took. Prints one JSON object.
 
-{"refusals": [text], "notes": [text], "changes": [text], "problem": text or null, "sshd": bool}. Nothing is changed while there
+{"refusals": [text], "notes": [text], "changes": [text], "problem": text or null}. Nothing is changed while there
 is a refusal. The exit status is 1 when something went wrong on the way.
 """
 
@@ -9,12 +9,22 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from logins import administrators, hints, passwords, people, shared, sshd, wayin
 from logins.machine import Machine, Problem, names
 from logins.record import Record
 from logins.steps import Plan, Policy, Situation
+
+# What a step is about; `accounts` in the role's vars/main.yml says which promises that is.
+PARTS = {
+    "people": people,
+    "administrators": administrators,
+    "passwords": passwords,
+    "remote logins": sshd,
+    "shared logins": shared,
+}
 
 
 def look(settings: Mapping[str, Any]) -> Situation:
@@ -26,9 +36,9 @@ def plan(situation: Situation) -> Plan:
     """Everything that would change, in the order it is done: new ways in first, old ones out last."""
     wayin.readable()
     whole = Plan(refusals=wayin.refusals(situation), notes=hints.tell(situation))
-    for part in (people, administrators, passwords, sshd, shared):
+    for topic, part in PARTS.items():
         found = part.plan(situation)
-        whole.steps += found.steps
+        whole.steps += [replace(step, say=f"{topic}: {step.say}") for step in found.steps]
         whole.notes += found.notes
     return whole
 
@@ -53,7 +63,7 @@ def apply(whole: Plan, situation: Situation) -> list[str]:
 
 def main(verb: str, settings: Mapping[str, Any]) -> int:
     """Run one verb and print what came of it."""
-    answer: dict[str, Any] = {"refusals": [], "notes": [], "changes": [], "problem": None, "sshd": sshd.installed()}
+    answer: dict[str, Any] = {"refusals": [], "notes": [], "changes": [], "problem": None}
     try:
         situation = look(settings)
         if verb == "effect":

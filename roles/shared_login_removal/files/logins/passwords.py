@@ -92,7 +92,7 @@ def _rewriting(path: Path, text: str) -> Callable[[Record], None]:
 
 
 def _turn_on(record: Record) -> None:
-    record.keep(str(PAM), PAM.read_bytes(), PAM.stat())
+    record.keep_file(PAM)
     run("pam-auth-update", "--enable", "pwquality")
     if _CHECKED.search(PAM.read_text()):
         return

@@ -64,7 +64,7 @@ def _creating(login: str) -> Callable[[Record], None]:
 def _free_number(record: Record) -> int:
     """A number nobody here has had, or a new person would find the files of one who left to be theirs."""
     used = {entry.pw_uid for entry in pwd.getpwall()} | {999}
-    path = record.place / "record.jsonl"
+    path = record.place / "changes.jsonl"
     for line in path.read_text().splitlines() if path.exists() else ():
         used.add(json.loads(line).get("number", 0))
     return max(number for number in used if number < 59_000) + 1
@@ -73,7 +73,9 @@ def _free_number(record: Record) -> int:
 def _keying(login: str, missing: list[str], stale: set[str], wanted: tuple[str, ...]) -> Callable[[Record], None]:
     def give(record: Record) -> None:
         entry = pwd.getpwnam(login)
-        record.add("keys", login=login, given=[keys.blob(line) for line in missing], taken=sorted(stale))
+        file = Path(entry.pw_dir, KEYS)
+        record.add("keys", login=login, given=[keys.blob(line) for line in missing], taken=sorted(stale),
+                   file_there=file.exists(), folder_there=file.parent.exists())  # fmt: skip
         # written by a child that has only this person's rights: their home may hold links to anywhere
         pid = os.fork()
         if pid == 0:

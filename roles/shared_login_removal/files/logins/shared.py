@@ -5,8 +5,11 @@ Only listed logins are touched. What else looks shared is for `hints` to tell.
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import signal
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,7 +83,7 @@ def _is_open(account: Account) -> bool:
 def _locking(account: Account) -> Callable[[Record], None]:
     def lock(record: Record) -> None:
         record.add(
-            "account", login=account.name, shell=account.shell, expires=account.expires, locked=not account.has_password
+            "locked", login=account.name, shell=account.shell, expires=account.expires, locked=not account.has_password
         )
         run("usermod", "--lock", "--expiredate", "1", "--shell", "/usr/sbin/nologin", account.name)
 
@@ -128,17 +131,23 @@ def _removing(account: Account) -> Callable[[Record], None]:
     def remove(record: Record) -> None:
         groups = [line.split(":")[0] for line in Path("/etc/group").read_text().splitlines()
                   if account.name in line.rpartition(":")[2].split(",")]  # fmt: skip
-        record.add("removed", login=account.name, number=account.uid, group=account.gid, home=account.home,
-                   shell=account.shell, groups=groups)  # fmt: skip
-        home = Path(os.path.realpath(account.home))
+        entry = pwd.getpwnam(account.name)
         # never a folder that others live in, such as / or /home
-        if home.is_dir() and home.stat().st_uid == account.uid:
-            os.chown(home, 0, 0)
-            home.chmod(0o700)
-        mail = MAIL / account.name
-        if mail.is_file() and not mail.is_symlink():
-            os.chown(mail, 0, 0)
-            mail.chmod(0o600)
+        home, mail = Path(account.home).resolve(), MAIL / account.name
+        own = {str(home): 0o700} if home.is_dir() and home.stat().st_uid == account.uid else {}
+        own |= {str(mail): 0o600} if mail.is_file() and not mail.is_symlink() else {}
+        files = {path: _owner(Path(path)) for path in own}
+        record.add("removed", login=account.name, number=account.uid, group=account.gid, home=account.home,
+                   group_name=grp.getgrgid(account.gid).gr_name, comment=entry.pw_gecos, shell=account.shell, groups=groups,
+                   files=files)  # fmt: skip
+        for path, mode in own.items():
+            os.chown(path, 0, 0)
+            Path(path).chmod(mode)
         run("userdel", account.name)
 
     return remove
+
+
+def _owner(path: Path) -> dict[str, int]:
+    status = path.stat()
+    return {"mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid}

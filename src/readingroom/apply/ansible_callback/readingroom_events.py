@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import signal
 from typing import Any
 
@@ -34,8 +35,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._out = int(os.environ.get("READINGROOM_EVENTS_FD", "1"))
         self._begun: set[str] = set()
 
-    def _emit(self, kind: str, machine: str = "", role: str = "", what: str = "", detail: str = "") -> None:
-        event = {"kind": kind, "machine": machine, "role": role, "what": what, "detail": detail}
+    def _emit(
+        self, kind: str, machine: str = "", role: str = "", what: str = "", detail: str = "", **more: str
+    ) -> None:
+        event = {"kind": kind, "machine": machine, "role": role, "what": what, "detail": detail, **more}
         line = (json.dumps(event) + "\n").encode()
         try:
             while line:
@@ -56,7 +59,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _settled(self, result: Any, label: str = "") -> None:
         machine, role, what = self._of(result, label)
         if result.result.get("changed"):
-            self._emit("changed", machine, role, what, _diff(result.result))
+            self._emit("changed", machine, role, what, _diff(result.result), **_face(result))
         elif result.task.action.rpartition(".")[2] == "debug" and "msg" in result.result:
             self._emit("note", machine, role, "", str(result.result["msg"]))
 
@@ -76,11 +79,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_on_skipped(self, result: Any) -> None:
         # In a dry run Ansible calls a command that it would run "skipped"; a plan must announce it.
         if _would_run(result.result):
-            self._emit("changed", *self._of(result))
+            self._emit("changed", *self._of(result), **_face(result))
 
     def v2_runner_item_on_skipped(self, result: Any) -> None:
         if _would_run(result.result):
-            self._emit("changed", *self._of(result, _label(result.result)))
+            self._emit("changed", *self._of(result, _label(result.result)), **_face(result))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if not ignore_errors and "results" not in result.result:
@@ -106,6 +109,34 @@ def _hidden(result: dict[str, Any]) -> bool:
 
 def _would_run(result: dict[str, Any]) -> bool:
     return "results" not in result and str(result.get("msg", "")).startswith("Command would have run")
+
+
+def _face(result: Any) -> dict[str, str]:
+    """What the change does, and to what, in the words of `readingroom.apply.model.Act`."""
+    module, found, asked = result.task.action.rpartition(".")[2], result.result, result.task.args
+    label = _label(found)
+    path = next((str(one) for one in (found.get("dest"), found.get("path"), label) if str(one).startswith("/")), "")
+    state = asked.get("state")
+    if module == "apt":
+        return {"act": "install", "subject": "\n".join(_packages(found, asked))}
+    if module in ("systemd_service", "systemd", "service"):
+        unit = str(found.get("name") or label or asked.get("name", ""))
+        unit = unit if "." in unit else f"{unit}.service"
+        return {"act": "restart" if state in ("restarted", "reloaded") else "unit", "subject": unit}
+    if module == "file" and path:
+        acts = {"directory": "directory", "absent": "remove"}
+        return {"act": acts.get(str(state), "write"), "subject": path}
+    if path and module in ("template", "copy", "debug"):
+        return {"act": "write", "subject": path}
+    return {"act": "step", "subject": ""}
+
+
+def _packages(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """The packages that apt installs, or says that it would."""
+    said = str(found.get("stdout", ""))
+    names = re.findall(r"^(?:Inst|Setting up) ([a-z0-9.+-]+)", said, re.MULTILINE)
+    wanted = asked.get("name") or []
+    return sorted(set(names)) or ([wanted] if isinstance(wanted, str) else [str(one) for one in wanted])
 
 
 def _label(result: dict[str, Any]) -> str:

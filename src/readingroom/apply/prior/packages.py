@@ -1,0 +1,54 @@
+"""Packages: which were not there before us, and whether they can go again without taking somebody else's with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from .store import State
+from .tools import Problem, run
+
+
+def statuses() -> dict[str, str]:
+    """Every package dpkg knows, with its status."""
+    lines = run("dpkg-query", "-W", "-f=${Package}\t${db:Status-Status}\n").splitlines()
+    return dict(line.split("\t", 1) for line in lines)
+
+
+def before(name: str, now: dict[str, str]) -> State:
+    """The state to record; beside a package that is missing, all that are there, to know later what came along."""
+    status = now.get(name, "not-installed")
+    others = [] if status == "installed" else sorted(one for one, how in now.items() if how == "installed")
+    return {"status": status, "beside": others}
+
+
+def removable(wanted: Collection[str], beside: Collection[str]) -> tuple[list[str], list[str]]:
+    """What goes when `wanted` goes, and which of `wanted` stay because a package of somebody's needs them.
+
+    With `wanted` goes what was installed along with it: what came by itself, is not in `beside`, and is needed by nothing
+    else. A package that a person asked for is never taken along.
+    """
+    ours = set(run("apt-mark", "showauto").split()) - set(beside) | set(wanted)
+    going = set(wanted)
+    if going and _would_go("purge", going) - ours:
+        going = {name for name in wanted if not _would_go("purge", {name}) - ours}
+    if not going:
+        return [], sorted(wanted)
+    also = _would_go("purge", going) | (_would_go("purge --autoremove", going) & ours)
+    return sorted(going | also), sorted(set(wanted) - going)
+
+
+def _would_go(how: str, names: Collection[str]) -> set[str]:
+    # what is merely recommended or suggested by something does not count as needed: it came with ours
+    said = run("apt-get", "--simulate", "--quiet", "--option=APT::AutoRemove::RecommendsImportant=false",
+               "--option=APT::AutoRemove::SuggestsImportant=false", *how.split(), *sorted(names))  # fmt: skip
+    return {match[1].partition(":")[0] for match in re.finditer(r"^(?:Purg|Remv) (\S+)", said, re.MULTILINE)}
+
+
+def purge(names: Sequence[str]) -> None:
+    """Remove packages with their settings."""
+    try:
+        run("apt-get", "purge", "--quiet", "--yes", *names)
+    except Problem:
+        run("dpkg", "--configure", "--pending", may_fail=True)  # an install that was cut short
+        run("apt-get", "purge", "--quiet", "--yes", *names)
