@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from readingroom import controls, policy, toolkit
-from readingroom.apply import ApplyResult, Engine, Plan, harden, planned
+from readingroom.apply import ApplyResult, Engine, Plan, harden, planned, undo
 from readingroom.cli.prepare import policy_path
 from readingroom.compile import compile_site
 from readingroom.fleet import Site, load_site
@@ -51,13 +51,18 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     for name in ("roles", "playbooks"):
         shutil.copytree(root / name, copy / name)
     shutil.copy(root / "ansible.cfg", copy)
-    site = dataclasses.replace(load_site("lab", root), build=copy / "build", ssh_config=lab.ssh_config)
-    catalogue = _catalogue()
+    site = dataclasses.replace(load_site("lab", root), root=copy, build=copy / "build", ssh_config=lab.ssh_config)
+    promise(site)
+    return site
+
+
+def promise(site: Site, change: Callable[[str], str] = lambda text: text) -> None:
+    """Compile the lab's policy for the site, after `change`."""
+    root, written = toolkit.root(), site.root / "policy.yml"
+    written.write_text(change(policy_path("lab", root).read_text()))
     machines = {machine.name: machine.machine_class for machine in site.machines}
-    compile_site(
-        "lab", policy.load(policy_path("lab", root), catalogue, root=root, machines=machines), catalogue, site.build
-    )
-    return dataclasses.replace(site, root=copy)
+    catalogue = _catalogue()
+    compile_site("lab", policy.load(written, catalogue, root=root, machines=machines), catalogue, site.build)
 
 
 def _catalogue() -> controls.Catalogue:
@@ -79,7 +84,7 @@ def fresh(lab: Lab, site: Site) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Story:
-    """What happened when `engine` hardened fresh machines, step by step."""
+    """What happened when `engine` hardened fresh machines, and they were given back, step by step."""
 
     engine: Engine
     announced: ApplyResult
@@ -89,22 +94,35 @@ class Story:
     again: ApplyResult
     announced_again: ApplyResult
     other_announced: ApplyResult
+    undo_announced: ApplyResult
+    undone: ApplyResult
+    undone_again: ApplyResult
+    given_back: Mapping[str, Snapshot]
 
 
 @pytest.fixture(scope="session", params=ENGINES)
 def story(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Story:
     engine: Engine = request.param
     other = next(name for name in ENGINES if name != engine)
-    for machine in site.machines:
-        lab.reset(machine.name)
+    names = [machine.name for machine in site.machines]
+    for name in names:
+        lab.reset(name)
     lab.up()
-    return Story(
+
+    def looks() -> dict[str, Snapshot]:
+        return {name: look(lab, name) for name in names}
+
+    return Story(  # in this order
         engine,
         announced=harden(site, engine=engine, check=True),
-        before={machine.name: look(lab, machine.name) for machine in site.machines},
+        before=looks(),
         made=harden(site, engine=engine),
-        after={machine.name: look(lab, machine.name) for machine in site.machines},
+        after=looks(),
         again=harden(site, engine=engine),
         announced_again=harden(site, engine=engine, check=True),
         other_announced=harden(site, engine=other, check=True),
+        undo_announced=undo(site, check=True),
+        undone=undo(site),
+        undone_again=undo(site),
+        given_back=looks(),
     )

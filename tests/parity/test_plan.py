@@ -14,8 +14,9 @@ from readingroom.apply import Engine, Plan, harden
 from readingroom.fleet import Site
 from readingroom.lab import Lab
 
+from .announced import announced_in_vain, unannounced
 from .conftest import ENGINES, ROLES, Story, plan_of
-from .witness import Snapshot, announced_in_vain, changed_paths, look, unannounced
+from .witness import Snapshot, changed_paths, look
 
 pytestmark = pytest.mark.lab
 MACHINES = ("public-1", "staff-1")
@@ -46,8 +47,8 @@ class Told:
     after: Mapping[str, Snapshot]
 
 
-def test_nothing_happens_to_a_fresh_machine_that_the_plan_did_not_say(lab: Lab, site: Site, story: Story) -> None:
-    _assert_complete(lab, Told(story.engine, plan_of(story.announced, site), story.before, story.after))
+def test_nothing_happens_to_a_fresh_machine_that_the_plan_did_not_say(site: Site, story: Story) -> None:
+    _assert_complete(Told(story.engine, plan_of(story.announced, site), story.before, story.after))
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -68,14 +69,14 @@ def troubled(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Told:
     return Told(engine, plan_of(announced, site), before, {name: look(lab, name) for name in MACHINES})
 
 
-def test_nothing_happens_to_a_troubled_machine_that_the_plan_did_not_say(lab: Lab, troubled: Told) -> None:
-    _assert_complete(lab, troubled)
+def test_nothing_happens_to_a_troubled_machine_that_the_plan_did_not_say(troubled: Told) -> None:
+    _assert_complete(troubled)
 
 
-def _assert_complete(lab: Lab, told: Told) -> None:
+def _assert_complete(told: Told) -> None:
     for name in MACHINES:
         plan, before, after = told.plan.machines[name], told.before[name], told.after[name]
         assert plan.status == "ok", plan.message
         assert len(changed_paths(before, after)) > len(ROLES), "hardly anything changed, so nothing is proved"
-        assert unannounced(lab, name, plan, before, after) == [], f"{told.engine} on {name}: not announced"
+        assert unannounced(plan, before, after) == [], f"{told.engine} on {name}: not announced"
         assert announced_in_vain(plan, before, after) == [], f"{told.engine} on {name}: announced in vain"

@@ -1,68 +1,42 @@
-"""What really changed on a lab machine, seen from outside: its overlay's upper layer, and dpkg and systemd themselves.
+"""A lab machine as it is, seen from outside: its overlay's upper layer, dpkg and systemd themselves, and its print queues.
 
-No engine and no role has a say in it. What the system does by itself is in `SYSTEM`, each line with its reason; a change
-that is neither announced nor there is a hole in the plan.
+No engine and no role has a say in it. The upper layer holds every path that was ever written, so nothing that changed can
+hide. Must not know what was announced, or what may change.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from readingroom.apply.planned import MachinePlan
 from readingroom.lab import Lab
 
 ABSENT = "absent"
-
-# What belongs to the system: it changes whenever packages come or programs run, and nobody announces it.
-SYSTEM = {
-    "/var/lib/readingroom*": "Reading Room's own records: what was there before, how old a log's lines are",
-    "/var/lib/dpkg*": "dpkg's database",
-    "/var/lib/apt*": "apt's lists and its record of what came in as a dependency",
-    "/var/lib/ucf*": "the record of packages' configuration files",
-    "/var/lib/pam*": "what libpam-runtime wrote last, beside /etc/pam.d/common-*",
-    "/var/cache*": "caches",
-    "/var/log*": "logs; what the roles delete of them is announced as data",
-    "/var/lib/systemd*": "timers' stamps, random seed, core dumps",
-    "/var/lib/logrotate*": "when logs were last rotated",
-    "/var/lib/private*": "services' own state",
-    "/var/lib/lastlog*": "who logged in, by PAM; what the roles do with it is announced as data",
-    "/var/lib/readingroom/prior*": "the record of how everything was before, so that it can be given back",
-    "/var/tmp*": "temporary files",  # noqa: S108
-    "/root/.ansible*": "Ansible's folder for temporary files",
-    "/home/operator/.ansible*": "Ansible's folder for temporary files",
-    "/etc/ld.so.cache": "the linker's cache, after libraries came in",
-    "/etc/cups/subscriptions.conf*": "CUPS's own list of who wants to hear of jobs",
-    "/etc/cups/ssl*": "CUPS's own certificate",
-    "/usr/lib/locale*": "caches",
-    "/usr/share/*cache*": "caches of icons, menus and file types, after packages came in",
-    "/usr/share/mime*": "the index of file types, after packages came in",
-    "/run*": "gone after a reboot",
-    "/usr/lib/python3*__pycache__*": "Python's compiled copies",
-    "/usr/share/python3*": "Python's compiled copies",
-    "*/__pycache__*": "Python's compiled copies",
-}
-# What the announced installation of a package changes beside the package's own files.
-BY_PACKAGE = {
-    "/etc/pam.d/common-*": ("libpam-pwquality", "pam-auth-update lets the module in"),
-}
+# Services whose being at work is part of how a machine is; the others come and go.
+LASTING = ("rsyslog", "cups", "cron", "ssh.", "atd", "wtmpdb", "systemd-journald", "lightdm", "acct")
+# What CUPS writes into a queue's settings by itself.
+_CUPS_OWN = ("StateTime", "ConfigTime", "AuthInfoRequired", "#")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a machine: `upper` by path, packages with their versions, units' states, accounts."""
+    """The state of a machine: `upper` by path, packages with their versions, units' states, accounts, queues.
+
+    `shipped` are the files of packages that came since the image was built.
+    """
 
     lower: Path
     upper: dict[str, str]
     packages: dict[str, str]
     enabled: dict[str, str]
+    running: frozenset[str]
     accounts: frozenset[str]
+    queues: tuple[str, ...]
+    shipped: frozenset[str]
 
     def state(self, path: str) -> str:
         """What is at `path`: as written by the machine, or as the image has it."""
@@ -78,14 +52,27 @@ class Snapshot:
 def look(lab: Lab, name: str) -> Snapshot:
     """Take a snapshot of a running machine."""
     lower, upper = lab.layers(name)
-    packages = lab.exec(name, ["dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\\n"]).stdout
-    units = lab.exec(name, ["systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain"]).stdout
+
+    def said(*command: str) -> list[str]:
+        return lab.exec(name, command).stdout.splitlines()
+
+    packages = said("dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\\n")
+    units = said("systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain")
+    active = said("systemctl", "list-units", "--state=active", "--no-legend", "--no-pager", "--plain")
     return Snapshot(
         lower=lower,
         upper={f"/{path.relative_to(upper)}": _state(path) for path in _walk(upper)},
-        packages=dict(line.split()[:2] for line in packages.splitlines() if line.endswith(" installed")),
-        enabled={line.split()[0]: line.split()[1] for line in units.splitlines()},
-        accounts=frozenset(lab.exec(name, ["getent", "passwd"]).stdout.splitlines()),
+        packages=dict(line.split()[:2] for line in packages if line.endswith(" installed")),
+        enabled={line.split()[0]: line.split()[1] for line in units},
+        running=frozenset(line.split()[0] for line in active if line.startswith(LASTING)),
+        accounts=frozenset(said("getent", "passwd")),
+        queues=tuple(line for line in said("cat", "/etc/cups/printers.conf") if not line.startswith(_CUPS_OWN)),
+        shipped=frozenset(
+            _merged(line)
+            for listed in (upper / "var/lib/dpkg/info").glob("*.list")
+            if _state(listed) != ABSENT
+            for line in listed.read_text().splitlines()
+        ),
     )
 
 
@@ -95,14 +82,16 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _state(path: Path) -> str:
-    """Kind, rights and content in one line."""
+    """Kind, rights, extended attributes and content in one line."""
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT
     if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
         return ABSENT  # an overlay's way to say that a file of the image was removed
-    head = f"{stat.filemode(found.st_mode)} {found.st_uid} {found.st_gid}"
+    names = [name for name in os.listxattr(path, follow_symlinks=False) if not name.startswith("trusted.")]
+    more = [f"{name}={os.getxattr(path, name, follow_symlinks=False).hex()}" for name in sorted(names)]
+    head = " ".join([f"{stat.filemode(found.st_mode)} {found.st_uid} {found.st_gid}", *more])
     if stat.S_ISLNK(found.st_mode):
         return f"{head} → {path.readlink()}"
     if stat.S_ISREG(found.st_mode):
@@ -117,100 +106,7 @@ def changed_paths(before: Snapshot, after: Snapshot) -> list[str]:
     return [path for path in paths if before.state(path) != after.state(path)]
 
 
-def unannounced(lab: Lab, name: str, plan: MachinePlan, before: Snapshot, after: Snapshot) -> list[str]:
-    """What changed on the machine though the plan did not say so; empty when the plan was complete."""
-    announced = _Announced(lab, name, plan)
-    found = [
-        f"{path}: {before.state(path)} → {after.state(path)}"
-        for path in changed_paths(before, after)
-        if not announced.path(path)
-    ]
-    new = {f"package {one}" for one in after.packages.keys() ^ before.packages.keys() if one not in announced.packages}
-    units = {
-        f"unit {unit}: {before.enabled.get(unit)} → {state}"
-        for unit, state in after.enabled.items()
-        if before.enabled.get(unit) != state and not announced.unit(unit)
-    }
-    people = {
-        f"account {line}"
-        for line in before.accounts ^ after.accounts
-        if not announced.login(line.split(":")[0])
-    }  # fmt: skip
-    return [*found, *sorted(new), *sorted(units), *sorted(people)]
-
-
-def announced_in_vain(plan: MachinePlan, before: Snapshot, after: Snapshot) -> list[str]:
-    """What the plan said would be done, and was not."""
-    found = []
-    for change in plan.changes:
-        path = change.subject
-        if path.startswith("/run/"):
-            continue
-        if change.act == "remove" and after.state(path) != ABSENT:
-            found.append(f"{path} is still there")
-        elif change.act in ("write", "directory") and after.state(path) == before.state(path):
-            found.append(f"{path} is as it was")
-        elif change.act == "install":
-            found += [
-                f"package {one}" for one in change.packages if one in before.packages or one not in after.packages
-            ]
-    return found
-
-
-class _Announced:
-    """The plan, asked by path, unit and login."""
-
-    def __init__(self, lab: Lab, name: str, plan: MachinePlan) -> None:
-        by_act: dict[str, set[str]] = {}
-        for change in plan.changes:
-            by_act.setdefault(change.act, set()).add(change.subject)
-        self.paths = {*by_act.get("write", ()), *by_act.get("directory", ()), *by_act.get("remove", ())}
-        self.removed = tuple(f"{path}/" for path in by_act.get("remove", ()))
-        self.units = by_act.get("unit", set())
-        self.steps = [change.what for change in plan.changes if change.act == "step"]
-        self.packages = {package for change in plan.changes for package in change.packages}
-        self.globs = [*(edit.what for edit in plan.edits), *(glob for lost in plan.lost for glob in _globs(lost.what))]
-        listed = lab.exec(name, ["dpkg", "-L", *sorted(self.packages)]).stdout if self.packages else ""
-        self.of_packages = {_merged(line) for line in listed.splitlines()}
-
-    def path(self, path: str) -> bool:
-        """Whether the plan, or the nature of the system, accounts for a change at `path`."""
-        if path in self.paths or path.startswith(self.removed) or path in self.of_packages:
-            return True
-        if any(fnmatchcase(path, glob) for glob in (*SYSTEM, *self.globs)):
-            return True
-        if any(fnmatchcase(path, glob) and package in self.packages for glob, (package, _) in BY_PACKAGE.items()):
-            return True
-        if path.startswith("/etc/systemd/system/") and (self.unit(Path(path).name) or path.endswith(".wants")):
-            return True  # how systemd remembers what is enabled
-        return self._of_steps(path)
-
-    def unit(self, unit: str) -> bool:
-        """Whether the plan says that `unit` will be enabled, disabled or brought."""
-        if unit in self.units or any(path.endswith(f"/{unit}") for path in {*self.paths, *self.of_packages}):
-            return True
-        return any(re.search(rf"\b{re.escape(unit.partition('.')[0])}\b", step) for step in self.steps)
-
-    def login(self, login: str) -> bool:
-        """Whether a step names `login`."""
-        return any(re.search(rf"(?<![\w.-]){re.escape(login)}(?![\w-])", step) for step in self.steps)
-
-    def _of_steps(self, path: str) -> bool:
-        if any(path in step for step in self.steps):
-            return True
-        # a login's own folder, which comes with the login
-        return path.startswith("/home/") and self.login(Path(path).parts[2])
-
-
 def _merged(path: str) -> str:
     """dpkg still lists what lies below /usr under its old name."""
     top = path.split("/")[1] if path.startswith("/") else ""
     return f"/usr{path}" if top in ("lib", "bin", "sbin", "lib64") else path
-
-
-def _globs(words: str) -> Iterator[str]:
-    """The paths that a sentence of `data:` names, with all that is below them."""
-    for path in re.findall(r"/[\w.*/-]+", words):
-        path = path.rstrip(".")
-        yield path
-        yield f"{path.rstrip('*')}*"

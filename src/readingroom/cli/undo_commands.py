@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from .. import apply, controls, toolkit
 from ..apply import ApplyResult
+from ..apply.rendering import read_role_variables
 from ..errors import ReadingRoomError
 from ..fleet import LAB, Site
 from ..report import Command, after_undo
@@ -92,9 +92,7 @@ def _tell(root: Path, result: ApplyResult) -> None:
 
 def lost(root: Path, role: str) -> Iterable[str]:
     """What a role deletes for ever, and what each of its promises says about its way back."""
-    path = root / "roles" / role / "vars" / "main.yml"
-    manages = yaml.safe_load(path.read_text(encoding="utf-8"))[f"__{role}_manages"] if path.is_file() else {}
-    yield from manages.get("data", ())
+    yield from read_role_variables(root / "roles" / role).get(f"__{role}_manages", {}).get("data", ())
     catalogue = controls.load(toolkit.root(), linked=False)
     yield from (f"{control.id}: {control.reversal}" for control in catalogue.of_role(role))
 

@@ -1,7 +1,7 @@
 """A role changes no path that its list does not name: what is not in the list is neither planned, recorded nor given back.
 
 Read from both engines' steps. What a role's own program does to files of others stands in `edits` or `data`; that these
-are complete is for the lab to say (tests/parity/test_plan.py, tests/lab/test_undo.py).
+are complete is for the lab to say (tests/parity/test_plan.py and test_given_back.py).
 """
 
 from __future__ import annotations
