@@ -35,7 +35,28 @@ def removable(wanted: Collection[str], beside: Collection[str]) -> tuple[list[st
     if not going:
         return [], sorted(wanted)
     also = _would_go("purge", going) | (_would_go("purge --autoremove", going) & ours)
+    also |= _spared(_needed_by(going) & ours - going - also, going | also, ours)
     return sorted(going | also), sorted(set(wanted) - going)
+
+
+def _spared(left: set[str], going: set[str], ours: set[str]) -> set[str]:
+    """What of `left` can go as well: apt keeps both halves of somebody's "this or that", of which one was enough before."""
+    if not left:
+        return set()
+    together = _would_go("purge", {*going, *left})
+    if not together - ours:
+        return together
+    gone: set[str] = set()
+    for name in sorted(left):
+        with_it = _would_go("purge", {*going, *gone, name})
+        gone |= set() if with_it - ours else with_it
+    return gone
+
+
+def _needed_by(names: Collection[str]) -> set[str]:
+    """All that `names` depend on, and what that depends on."""
+    said = run("apt-cache", "depends", "--recurse", "--installed", "--important", *sorted(names))
+    return set(re.findall(r"^[^\s<|]+", said, re.MULTILINE))
 
 
 def _would_go(how: str, names: Collection[str]) -> set[str]:
