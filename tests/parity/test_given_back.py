@@ -38,6 +38,15 @@ MAY_DIFFER = {
 }  # fmt: skip
 
 
+_SERVE_A_PAGE = """
+echo 127.0.0.5 page.library.example >> /etc/hosts
+mkdir -p /run/page
+cat > /run/page/index.html
+systemd-run --quiet python3 -m http.server 80 --bind 127.0.0.5 --directory /run/page
+until nc -z 127.0.0.5 80; do sleep 0.1; done
+"""
+
+
 def unexpected(before: Snapshot, after: Snapshot) -> dict[str, tuple[str, str]]:
     """The paths that are not as they were and that nothing on the list explains, with how they were and are."""
     changed = [path for path in changed_paths(before, after) if not any(re.fullmatch(one, path) for one in MAY_DIFFER)]
@@ -77,7 +86,7 @@ def _units(seen: Snapshot) -> dict[str, str]:
     }
 
 
-def test_the_machine_prints_logs_in_and_logs_as_before(story: Story, lab: Lab, machine: str) -> None:
+def test_the_machine_prints_browses_logs_in_and_logs_as_before(story: Story, lab: Lab, machine: str) -> None:
     made_anew = "no other test may have made the machine anew since it was given back"
     assert look(lab, machine).state("/etc/machine-id") == story.given_back[machine].state("/etc/machine-id"), made_anew
     title = f"way-back-{story.engine}"
@@ -85,6 +94,10 @@ def test_the_machine_prints_logs_in_and_logs_as_before(story: Story, lab: Lab, m
     wait = f"for i in $(seq 100); do ls /var/lib/lab-printer | grep -q {title} && exit 0; sleep 0.1; done; exit 1"
     lab.exec(machine, ["sh", "-c", wait])
     assert title in lab.exec(machine, ["lpstat", "-W", "completed", "-o"]).stdout + title, "the queue answers"
+    # a page in clear, which the hardened browser does not open
+    lab.exec(machine, ["sh", "-ec", _SERVE_A_PAGE], input=title)
+    browser = ["chromium", "--headless", "--disable-gpu", "--dump-dom", "http://page.library.example/"]
+    assert title in lab.exec(machine, ["runuser", "-u", "ben", "--", *browser], timeout=60).stdout
     ssh = ["ssh", "-F", str(lab.ssh_config), "-o", "ControlPath=none", "-o", "IdentitiesOnly=yes"]
     desk = [*ssh, "-i", str(lab.key("former-colleague")), f"circdesk@{machine}"]
     sudo = subprocess.run([*desk, "sudo -S id -u"], input="library\n", capture_output=True, text=True, check=True)
