@@ -92,7 +92,6 @@ class Story:
     made: ApplyResult
     after: Mapping[str, Snapshot]
     again: ApplyResult
-    announced_again: ApplyResult
     other_announced: ApplyResult
     undo_announced: ApplyResult
     undone: ApplyResult
@@ -119,7 +118,6 @@ def story(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Story:
         made=harden(site, engine=engine),
         after=looks(),
         again=harden(site, engine=engine),
-        announced_again=harden(site, engine=engine, check=True),
         other_announced=harden(site, engine=other, check=True),
         undo_announced=undo(site, check=True),
         undone=undo(site),
