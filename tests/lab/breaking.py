@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,22 +101,23 @@ class Played:
 
 @dataclass
 class Bench:
-    """Hardened lab machines, and what was verified on them while nothing was broken."""
+    """Hardened lab machines, and what was verified on them while nothing was broken; `say` hears how it goes."""
 
     lab: Lab
     site: Site
     baseline: verify.Evidence
+    say: Callable[[str], None]
     played: list[Played] = field(default_factory=list)
     rounds: Schedule = field(default_factory=list)
     spent: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def ready(cls, lab: Lab, site: Site) -> Bench:
+    def ready(cls, lab: Lab, site: Site, say: Callable[[str], None]) -> Bench:
         """Fresh machines, hardened once."""
         for machine in site.machines:
             lab.reset(machine.name)
         _must_work(harden(site, engine="ansible"))
-        return cls(lab, site, verify.run(site))
+        return cls(lab, site, verify.run(site), say)
 
     def play_all(self, by_machine: Mapping[str, Sequence[Scenario]], thorough: bool) -> None:
         """Play every scenario on every machine it is listed for; raises `AssertionError` where a promise is not kept."""
@@ -131,6 +132,7 @@ class Bench:
         for number, companies in enumerate(self.rounds):
             engines = {machine.name: engine_for(number, place) for place, machine in enumerate(self.site.machines)}
             results = self.play(companies, engines)
+            self.say(f"round {number + 1} of {len(self.rounds)}, {sum(map(len, companies.values()))} plays")
             for machine, wrong in results.items():
                 self._settle(machine, companies[machine], wrong, engines[machine])
 
@@ -157,6 +159,8 @@ class Bench:
 
     def _settle(self, machine: str, company: Company, wrong: Wrong, engine: Engine) -> None:
         """Note what is clear, and play the rest again in smaller companies."""
+        for control, why in wrong.items():
+            self.say(f"  {machine}: {control} {why}")
         if not wrong or len(company) == 1:
             words = "; ".join(f"{control} {why}" for control, why in wrong.items())
             self.played += [Played(one, machine, len(company), engine, words) for one in company]

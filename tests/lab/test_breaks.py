@@ -72,9 +72,10 @@ def bench(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Bench:
     """Everything is played once, before the first test looks at how its scenario went."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
     chosen = [item.callspec.params["scenario"] for item in items if hasattr(item, "callspec")]
-    bench = Bench.ready(lab, site)
-    bench.play_all(_by_machine(site, chosen), thorough=DEPTH == "thorough")
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print()
+        bench = Bench.ready(lab, site, print)
+        bench.play_all(_by_machine(site, chosen), thorough=DEPTH == "thorough")
         print("", *bench.table(), sep="\n")
     return bench
 
