@@ -87,8 +87,8 @@ class Story:
     """What happened when `engine` hardened fresh machines, and they were given back, step by step."""
 
     engine: Engine
-    announced: ApplyResult
     before: Mapping[str, Snapshot]
+    announced: ApplyResult
     made: ApplyResult
     after: Mapping[str, Snapshot]
     again: ApplyResult
@@ -113,8 +113,8 @@ def story(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Story:
 
     return Story(  # in this order
         engine,
-        announced=harden(site, engine=engine, check=True),
         before=looks(),
+        announced=harden(site, engine=engine, check=True),
         made=harden(site, engine=engine),
         after=looks(),
         again=harden(site, engine=engine),

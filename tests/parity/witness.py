@@ -63,7 +63,7 @@ def look(lab: Lab, name: str) -> Snapshot:
         lower=lower,
         upper={f"/{path.relative_to(upper)}": _state(path) for path in _walk(upper)},
         packages=dict(line.split()[:2] for line in packages if line.endswith(" installed")),
-        enabled={line.split()[0]: line.split()[1] for line in units},
+        enabled={line.split()[0]: line.split()[1] for line in units if "transient" not in line},
         running=frozenset(line.split()[0] for line in active if line.startswith(LASTING)),
         accounts=frozenset(said("getent", "passwd")),
         queues=tuple(line for line in said("cat", "/etc/cups/printers.conf") if not line.startswith(_CUPS_OWN)),

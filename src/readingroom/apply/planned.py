@@ -135,7 +135,7 @@ def _machine(
     return MachinePlan(
         **{"class": machine.machine_class}, status=found.status, message=found.message,
         changes=tuple(_planned(change, changes, lists, made_here) for change in changes),
-        edits=_said(roles, "edits", "lines"), lost=_said(roles, "data"),
+        edits=_said(roles, "edits", "lines", "made"), lost=_said(roles, "data"),
         noticed=tuple(dict.fromkeys(words for role in roles for words in _noticed(role, changes))),
         unsure=tuple(role.name for role in roles if "noticed" not in role.manages),
         waivers=tuple(waivers), notes=tuple(dict.fromkeys(found.notes)),
@@ -144,8 +144,9 @@ def _machine(
 
 def _said(roles: Sequence[RoleList], *keys: str) -> tuple[ForRole, ...]:
     entries = [(role, one) for role in roles for key in keys for one in role.manages.get(key) or ()]
-    words = [(role, str(one["path"] if isinstance(one, Mapping) else one)) for role, one in entries]
-    return tuple(ForRole(role=role.name, what=role.worked_out(what)) for role, what in words)
+    words = [(role, role.worked_out(str(one["path"] if isinstance(one, Mapping) else one))) for role, one in entries]
+    # what is nothing but a machine's own answer would read as "anything"; the steps name it
+    return tuple(ForRole(role=role.name, what=what) for role, what in words if what != "*")
 
 
 def _named(change: Change) -> Change:
