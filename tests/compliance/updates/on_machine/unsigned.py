@@ -1,0 +1,62 @@
+"""Offers the machine's apt an unsigned archive, in the private view, and asks apt which of its own sources it takes on trust.
+
+Prints {"busy"}, or {"known", "read", "refused", "reachable", "given", "on_trust", "unsigned", "sources"}.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import private
+
+FOLDER, CANARY = Path(sys.argv[1]), sys.argv[2]
+LISTS = Path("/var/lib/apt/lists")
+TARGETS = ("apt-get", "indextargets", "--format", "$(TRUSTED)\t$(FILENAME)\t$(BASE_URI)")
+
+
+def own() -> dict[str, int]:
+    """How many targets of the machine's own sources are taken on trust, and how many were fetched without a signature."""
+    # with empty lists, apt trusts just those that a source says it should
+    places = FOLDER / "lists"
+    (places / "partial").mkdir(parents=True)
+    option = f"Dir::State::lists={places}"
+    uris = private.must("apt-get", "--option", option, "--print-uris", "--quiet=2", "update")
+    names = re.findall(r"^'[^']*' (\S+)", uris, re.MULTILINE)
+    for name in names:
+        if not name.endswith("InRelease"):
+            (places / name).touch()
+    blank = [line.split("\t") for line in private.must(*TARGETS, "--option", option).splitlines()]
+    # what was fetched has a signature beside it
+    signed = [path.name.removesuffix(end) for end in ("_InRelease", "_Release.gpg") for path in LISTS.glob(f"*{end}")]
+    fetched = [Path(line.split("\t")[1]).name for line in private.must(*TARGETS).splitlines()]
+    bare = [name for name in fetched if not any(name.startswith(f"{start}_") for start in signed)]
+    return {
+        "sources": sum(name.endswith("InRelease") for name in names), "looked_at": len(blank),
+        "on_trust": sum(line[0] == "yes" for line in blank), "unsigned": len(bare),
+    }  # fmt: skip
+
+
+def main() -> dict[str, object]:
+    if private.busy():
+        return {"busy": True}
+    found: dict[str, object] = {"busy": False, **own()}
+    private.archive(FOLDER / "archive", private.deb(FOLDER, CANARY, "1"), private.codename())
+    private.only(f"deb file:{FOLDER}/archive ./", FOLDER)
+    code, said = private.run("apt-get", "update")
+    found["refused"] = bool(code) and "is not signed" in said
+    found["known"] = "Candidate: 1" in private.run("apt-cache", "policy", CANARY)[1]
+    # suppose its lists had come in all the same: would it be installed?
+    private.run("apt-get", "--option", "Acquire::AllowInsecureRepositories=true", "update")
+    found["offered"] = "Candidate: 1" in private.run("apt-cache", "policy", CANARY)[1]
+    found["given"] = private.run("apt-get", "--yes", "--download-only", "install", CANARY)[0] == 0
+    # and the view works: said to be trusted, the same archive gives
+    Path("/etc/apt/sources.list.d/check.list").write_text(f"deb [trusted=yes] file:{FOLDER}/archive ./\n")
+    private.run("apt-get", "update")
+    found["works"] = private.run("apt-get", "--yes", "--download-only", "install", CANARY)[0] == 0
+    return found
+
+
+print(json.dumps(main()))

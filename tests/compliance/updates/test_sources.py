@@ -1,0 +1,26 @@
+"""Do programs come from signed archives only? The machine's own apt is offered an unsigned one, and asked about its sources."""
+
+from __future__ import annotations
+
+from testinfra.host import Host
+from updates.view import BUSY, asked_in_view
+
+from readingroom.verify.api import NOTHING, Promise, control
+
+
+@control("update.sources")
+def test_an_unsigned_archive_is_refused_and_none_is_taken_on_trust(host: Host, promise: Promise) -> None:
+    if promise.value == "any":
+        promise.observed(NOTHING)
+        return
+    seen = asked_in_view(host, "unsigned.py")
+    if seen["busy"]:
+        promise.not_tested(BUSY)
+    if not (seen["works"] and seen["offered"]):
+        raise RuntimeError("apt could not read an archive of our own even when told to trust it")
+    assert seen["on_trust"] == 0, f"this machine takes {seen['on_trust']} lists of packages on trust, because a source says so"
+    assert seen["unsigned"] == 0, f"{seen['unsigned']} lists of packages on this machine came without a signature"
+    assert seen["refused"], "an unsigned archive was let in"
+    assert not seen["known"], "a package of an unsigned archive can be found"
+    assert not seen["given"], "a package would be installed although nothing proves where it is from"
+    promise.observed(f"an unsigned archive was refused; {seen['sources']} sources of the machine, none taken on trust")
