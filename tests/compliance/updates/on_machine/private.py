@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
 DAILY_LOCK = "/var/lib/apt/daily_lock"
 # What apt would do beside, on account of a canary: look for leftovers, write letters, call other programs, restart.
 QUIET = """

@@ -1,6 +1,7 @@
 """Offers the machine's apt an unsigned archive, in the private view, and asks apt which of its own sources it takes on trust.
 
-Prints {"busy"}, or {"known", "read", "refused", "reachable", "given", "on_trust", "unsigned", "sources"}.
+Prints {"busy"}, and where nobody is: what apt did with our archive ("refused", "known"; with its lists forced in "offered",
+"given"; declared trusted "works"), and counts of its own ("sources", "looked_at", "on_trust", "unsigned").
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ TARGETS = ("apt-get", "indextargets", "--format", "$(TRUSTED)\t$(FILENAME)\t$(BA
 
 
 def own() -> dict[str, int]:
-    """How many targets of the machine's own sources are taken on trust, and how many were fetched without a signature."""
-    # with empty lists, apt trusts just those that a source says it should
+    """How many of the machine's own archives are taken on trust, and how many were read without a signature."""
+    # with blank lists and nothing beside them, apt trusts just those that a source says it should
     places = FOLDER / "lists"
     (places / "partial").mkdir(parents=True)
     option = f"Dir::State::lists={places}"
-    uris = private.must("apt-get", "--option", option, "--print-uris", "--quiet=2", "update")
+    uris = private.must("apt-get", "--option", option, "--print-uris", "update")
     names = re.findall(r"^'[^']*' (\S+)", uris, re.MULTILINE)
     for name in names:
         if not name.endswith("InRelease"):
             (places / name).touch()
-    blank = [line.split("\t") for line in private.must(*TARGETS, "--option", option).splitlines()]
-    # what was fetched has a signature beside it
+    blank = {tuple(line.split("\t")[::2]) for line in private.must(*TARGETS, "--option", option).splitlines()}
+    # what was read has a signature beside it
     signed = [path.name.removesuffix(end) for end in ("_InRelease", "_Release.gpg") for path in LISTS.glob(f"*{end}")]
-    fetched = [Path(line.split("\t")[1]).name for line in private.must(*TARGETS).splitlines()]
-    bare = [name for name in fetched if not any(name.startswith(f"{start}_") for start in signed)]
+    read = [line.split("\t")[1:] for line in private.must(*TARGETS).splitlines()]
+    bare = {base for path, base in read if not any(Path(path).name.startswith(f"{start}_") for start in signed)}
     return {
-        "sources": sum(name.endswith("InRelease") for name in names), "looked_at": len(blank),
-        "on_trust": sum(line[0] == "yes" for line in blank), "unsigned": len(bare),
+        "sources": sum(name.endswith("InRelease") for name in names), "looked_at": len({base for _, base in blank}),
+        "on_trust": sum(trusted == "yes" for trusted, _ in blank), "unsigned": len(bare),
     }  # fmt: skip
 
 
