@@ -1,6 +1,7 @@
 """Does what apt's own timers start, in the private view, where a newer version of a canary waits in an archive of ours.
 
-Prints {"busy"} when somebody else is installing, else {"before", "after": versions, "steps": commands run, "locked"}.
+Prints {"busy"} when somebody else is installing, else {"before", "after": versions, "steps": commands run,
+"locked", "offered": the view works}.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ def main() -> dict[str, object]:
         after = private.version(CANARY)
         logs = [path.read_text(errors="replace") for path in Path("/var/log/unattended-upgrades").glob("*.log")]
         locked = after == before and (private.busy() or any("ock could not be acquired" in log for log in logs))
-        return {"busy": False, "before": before, "after": after, "steps": steps, "locked": locked}
+        private.run("apt-get", "update")  # the control: asked by hand, apt sees the fix
+        return {
+            "busy": False, "before": before, "after": after, "steps": steps, "locked": locked,
+            "offered": private.candidate(CANARY) == "2",
+        }  # fmt: skip
     finally:
         private.run("dpkg", "--purge", CANARY)
 

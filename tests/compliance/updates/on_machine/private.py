@@ -114,10 +114,10 @@ def only(source: str, folder: Path, settings: str = QUIET) -> None:
     for place in ("/var/lib/apt/lists/partial", "/var/cache/apt/archives/partial"):
         Path(place).mkdir(parents=True)
         shutil.chown(place, "_apt", "root")
-    empty = folder / "empty"
-    empty.touch()
     for place in ("/etc/apt/sources.list", "/var/log/dpkg.log"):
         if Path(place).is_file():
+            empty = folder / f"empty-{Path(place).name}"
+            empty.touch()
             must("mount", "--bind", str(empty), place)
     Path("/etc/apt/sources.list.d/check.list").write_text(f"{source}\n")
 
@@ -126,6 +126,12 @@ def version(name: str) -> str:
     """The installed version of a package; empty when it is not installed."""
     code, said = run("dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Version}", name)
     return said.removeprefix("installed ") if not code and said.startswith("installed ") else ""
+
+
+def candidate(name: str) -> str:
+    """The version of a package that apt would install; empty when it knows of none."""
+    match = re.search(r"Candidate: (\S+)", run("apt-cache", "policy", name)[1])
+    return match[1].strip("()").replace("none", "") if match else ""
 
 
 def starts(unit: str) -> Sequence[str]:

@@ -48,10 +48,10 @@ def main() -> dict[str, object]:
     private.only(f"deb file:{FOLDER}/archive ./", FOLDER)
     code, said = private.run("apt-get", "update")
     found["refused"] = bool(code) and "is not signed" in said
-    found["known"] = "Candidate: 1" in private.run("apt-cache", "policy", CANARY)[1]
+    found["known"] = private.candidate(CANARY) == "1"
     # suppose its lists had come in all the same: would it be installed?
     private.run("apt-get", "--option", "Acquire::AllowInsecureRepositories=true", "update")
-    found["offered"] = "Candidate: 1" in private.run("apt-cache", "policy", CANARY)[1]
+    found["offered"] = private.candidate(CANARY) == "1"
     found["given"] = private.run("apt-get", "--yes", "--download-only", "install", CANARY)[0] == 0
     # and the view works: said to be trusted, the same archive gives
     Path("/etc/apt/sources.list.d/check.list").write_text(f"deb [trusted=yes] file:{FOLDER}/archive ./\n")
