@@ -34,7 +34,10 @@ def apply(variables: dict[str, Any]) -> None:
 def _declare_handlers(role: Role) -> None:
     scripts = {
         "read-lists": ("Read the lists of packages anew", "apt-get update --quiet=2 || true"),
-        "restart-timers": ("Restart the timers of apt", "systemctl try-restart apt-daily.timer apt-daily-upgrade.timer"),
+        "restart-timers": (
+            "Restart the timers of apt",
+            "systemctl try-restart apt-daily.timer apt-daily-upgrade.timer",
+        ),
         "reload-network": (
             "Let NetworkManager follow its new settings",
             "systemctl try-reload-or-restart 'NetworkManager.servic[e]'",

@@ -13,34 +13,40 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 APT = Path("/etc/apt")
 OURS = "zz-readingroom"
 MARK = "#readingroom# "
 YES = r"(?:yes|true|with|on|enable|1)\b"
 TRUST = r"(?:trusted|allow-insecure|allow-weak|allow-downgrade-to-insecure)"
-ONE_LINE = re.compile(rf"\s*deb(?:-src)?\s+\[[^\]]*\b{TRUST}={YES}", re.IGNORECASE)
-FIELD = re.compile(rf"^{TRUST}:\s*{YES}", re.IGNORECASE | re.MULTILINE)
-DISABLED = re.compile(r"^enabled:\s*(?:no|false|without|off|disable|0)\b", re.IGNORECASE | re.MULTILINE)
-TOKEN = re.compile(r'"[^"]*"|[{};]|[^\s{};"]+')
+ONE_LINE = re.compile(rf"\s*deb(?:-src)?\s+\[(?:[^\]]*\s)?{TRUST}\s*=\s*{YES}", re.IGNORECASE)
+FIELD = re.compile(rf"^{TRUST}\s*:\s*{YES}", re.IGNORECASE | re.MULTILINE)
+DISABLED = re.compile(r"^enabled\s*:\s*(?:no|false|without|off|disable|0)\b", re.IGNORECASE | re.MULTILINE)
+TOKEN = re.compile(r'//.*|"[^"]*"|[{};]|[^\s{};"]+')
 CLEAR = re.compile(r"\s*#clear\s+([^\s;]+)")
+FOR_ONE_PROGRAM = re.compile(r"binary::[^:]+::", re.IGNORECASE)
 
 
-def trusting(path: Path, lines: list[str]) -> list[int]:
-    """The lines of a file of sources by which an archive is taken on trust."""
-    if path.suffix != ".sources":
+def trusting(name: str, lines: Sequence[str]) -> list[int]:
+    """The lines by which a file of sources has an archive taken on trust.
+
+    >>> trusting("a.list", ["deb http://one ./", "deb [arch=amd64 trusted=yes] http://two ./", "# deb [trusted=yes] no"])
+    [1]
+    """
+    if not name.endswith(".sources"):
         return [number for number, line in enumerate(lines) if ONE_LINE.match(line)]
     found: list[int] = []
-    for stanza in stanzas(lines):
-        text = "".join(lines[number] for number in stanza)
+    for stanza in _stanzas(lines):
+        text = "\n".join(lines[number] for number in stanza)
         if FIELD.search(text) and not DISABLED.search(text):
             found += stanza
     return found
 
 
-def stanzas(lines: list[str]) -> Iterator[list[int]]:
+def _stanzas(lines: Sequence[str]) -> Iterator[list[int]]:
     """Numbers of the lines of each stanza, comments left out."""
     stanza: list[int] = []
     for number, line in enumerate([*lines, ""]):
@@ -51,86 +57,97 @@ def stanzas(lines: list[str]) -> Iterator[list[int]]:
             stanza.append(number)
 
 
-def overruling(path: Path, lines: list[str], ours: list[str]) -> list[int]:
-    """The lines of a file of settings that overrule ours: later than ours, or meant for one program only."""
-    later = path.name == "apt.conf" or path.name > OURS
-    found, scope, word, balance = [], list[str](), "", 0
+def overruling(name: str, lines: Sequence[str], ours: Sequence[str]) -> list[int]:
+    """The lines by which a file of settings overrules ours: one that is read later, or a setting for one program only.
+
+    Nothing when switching just them off would leave half a block behind.
+
+    >>> overruling("zzz", ["APT {", " Periodic { ", '  Enable "0";', " };", "};"], ["APT::Periodic::Enable"])
+    [2]
+    """
+    later = name == "apt.conf" or name > OURS
+    found = set[int]()
+    cleared = ((number, match[1]) for number, line in enumerate(lines) if (match := CLEAR.match(line)))
+    found |= {number for number, setting in cleared if _clears(setting, ours, later)}
+    found |= {number for number, setting, _ in _settings(lines) if _overrules(setting, ours, later)}
+    balance = sum(step for number, _, step in _settings(lines) if number in found)
+    return [] if balance else sorted(found)
+
+
+def _settings(lines: Sequence[str]) -> Iterator[tuple[int, str, int]]:
+    """The line, the full name, and the step into a block or out of it, of everything that a file of settings says."""
+    scope, word = list[str](), ""
     for number, line in enumerate(lines):
-        cleared = CLEAR.match(line)
-        hit = bool(cleared and later and matters(cleared[1], ours, above=True))
-        code = "" if line.lstrip().startswith("#") else line.split("//")[0] if '"' not in line else line
-        weight = 0
-        for token in TOKEN.findall("" if code.lstrip().startswith("//") else code):
-            hit |= concerns("::".join([*scope, word]), ours, later)
-            if token == "{":
+        for piece in TOKEN.findall("" if line.lstrip().startswith("#") else line):
+            step = {"{": 1, "}": -1}.get(piece, 0)
+            if piece.startswith("//"):
+                break
+            if not step and piece != ";" and not piece.startswith('"'):
+                word = piece
+            if step > 0:
                 scope.append(word)
-                weight += 1
                 word = ""
-            elif token == "}":
+            yield number, "::".join(filter(None, [*scope, word])), step
+            if step < 0:
                 del scope[-1:]
-                weight -= 1
-            elif token == ";":
+            if piece == ";":
                 word = ""
-            elif not token.startswith('"'):
-                word = token
-                hit |= concerns("::".join([*scope, word]), ours, later)
-        if hit:
-            found.append(number)
-            balance += weight
-    return [] if balance else found
 
 
-def concerns(name: str, ours: list[str], later: bool) -> bool:
-    """Whether setting `name` overrules one of ours; what is set for one program wins wherever it stands."""
-    for_one = re.match(r"binary::[^:]+::(.+)", name, re.IGNORECASE)
-    return matters(for_one[1], ours) if for_one else later and matters(name, ours)
+def _overrules(setting: str, ours: Sequence[str], later: bool) -> bool:
+    """Does `setting` win over one of ours? What is set for one program does, wherever it stands."""
+    plain = FOR_ONE_PROGRAM.sub("", setting, count=1)
+    return (later or plain != setting) and any(_inside(plain, one) for one in ours)
 
 
-def matters(name: str, ours: list[str], above: bool = False) -> bool:
-    """Whether `name` is one of ours or inside one; with `above`, also whether one of ours is inside it."""
-    name = name.lower().rstrip(":")
-    for one in map(str.lower, ours):
-        if name == one or name.startswith(f"{one}::") or (above and one.startswith(f"{name}::")):
-            return True
-    return False
+def _clears(setting: str, ours: Sequence[str], later: bool) -> bool:
+    """Does clearing `setting` take one of ours away?"""
+    return later and any(_inside(setting, one) or _inside(one, setting) for one in ours)
 
 
-def switch_off(path: Path, lines: list[str], numbers: list[int]) -> None:
+def _inside(setting: str, other: str) -> bool:
+    """Is `setting` the same as `other`, or a part of it?"""
+    setting, other = setting.lower().rstrip(":"), other.lower().rstrip(":")
+    return setting == other or setting.startswith(f"{other}::")
+
+
+def switch_off(path: Path, lines: Sequence[str], numbers: Sequence[int]) -> None:
     """Put the mark before these lines; the file keeps its rights and its owner."""
-    changed = "".join(MARK + line if number in numbers else line for number, line in enumerate(lines))
     fresh = path.with_name(f".{path.name}.readingroom")
-    fresh.write_text(changed, encoding="utf-8", errors="surrogateescape")
+    fresh.touch(mode=0o600)
+    changed = [MARK + line if number in numbers else line for number, line in enumerate(lines)]
+    fresh.write_text("\n".join(changed), encoding="utf-8", errors="surrogateescape")
     shutil.copystat(path, fresh)
     os.chown(fresh, path.stat().st_uid, path.stat().st_gid)
     fresh.replace(path)
 
 
-def places(sources: bool, settings: list[str]) -> Iterator[tuple[str, Path]]:
-    """The files that apt reads, with what they hold; a link is somebody else's arrangement."""
-    if sources:
+def _places(asked: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """The files that apt reads, and what they hold. A link is somebody else's arrangement and stays."""
+    if asked["sources"]:
         folder = APT / "sources.list.d"
-        for path in [APT / "sources.list", *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))]:
+        for path in (APT / "sources.list", *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))):
             yield "sources", path
-    if settings:
-        for path in [*sorted((APT / "apt.conf.d").glob("*")), APT / "apt.conf"]:
+    if asked["settings"]:
+        for path in (*sorted((APT / "apt.conf.d").glob("*")), APT / "apt.conf"):
             if path.suffix in ("", ".conf") and not path.name.startswith(OURS):
                 yield "settings", path
 
 
-def main(asked: dict[str, object]) -> None:
-    """Print the files that hold such lines; of one file, switch them off."""
-    ours = [str(name) for name in asked["settings"]]  # type: ignore[attr-defined]
+def main(asked: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The files that hold such lines; in one of them, they are switched off."""
     found: dict[str, list[str]] = {"sources": [], "settings": []}
-    for kind, path in places(bool(asked["sources"]), ours):
+    for kind, path in _places(asked):
         if not path.is_file() or path.is_symlink():
             continue
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
-        numbers = trusting(path, lines) if kind == "sources" else overruling(path, lines, ours)
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        numbers = trusting(path.name, lines) if kind == "sources" else overruling(path.name, lines, asked["settings"])
         if numbers:
             found[kind].append(str(path))
         if numbers and str(path) == asked["switch_off"]:
             switch_off(path, lines, numbers)
-    print(json.dumps(found))
+    return found
 
 
-main(json.load(sys.stdin))
+if __name__ == "__main__":
+    print(json.dumps(main(json.load(sys.stdin))))

@@ -7,10 +7,10 @@ import shlex
 from typing import Any
 
 from testinfra.host import Host
-from updates.view import BUSY, asked_in_view
 
 from readingroom.verify import probe
 from readingroom.verify.api import NOTHING, Promise, control
+from updates.view import BUSY, asked_in_view
 
 HOUR = 3600
 TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from testinfra.host import Host
-from updates.view import BUSY, asked_in_view
 
 from readingroom.verify.api import NOTHING, Promise, control
+from updates.view import BUSY, asked_in_view
 
 
 @control("update.sources")
@@ -25,4 +25,6 @@ def test_an_unsigned_archive_is_refused_and_none_is_taken_on_trust(host: Host, p
     assert seen["refused"], "an unsigned archive was let in"
     assert not seen["known"], "a package of an unsigned archive can be found"
     assert not seen["given"], "a package would be installed although nothing proves where it is from"
-    promise.observed(f"an unsigned archive was refused; {seen['sources']} archives of the machine's own, none taken on trust")
+    promise.observed(
+        f"an unsigned archive was refused; {seen['sources']} archives of the machine's own, none taken on trust"
+    )

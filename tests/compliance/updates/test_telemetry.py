@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from testinfra.host import Host
-from updates.view import asked_in_view
 
 from readingroom.verify import probe
 from readingroom.verify.api import NOTHING, Promise, control
+from updates.view import asked_in_view
 
 LOCATION = "org.freedesktop.GeoClue2"
-START = f"busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus StartServiceByName su {LOCATION} 0"
+START = (
+    f"busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus StartServiceByName su {LOCATION} 0"
+)
 NETWORK = "org.freedesktop.NetworkManager"
 FIRMWARE = "fwupd-refresh.timer"
 

@@ -27,7 +27,9 @@ def asked_in_view(host: Host, program: str, *arguments: str) -> dict[str, Any]:
     """
     canary = probe.canary()
     with probe.folder(host) as folder:
-        sources = {name: (ON_MACHINE / name).read_text(encoding="utf-8") for name in (program, "private.py", "after.sh")}
+        sources = {
+            name: (ON_MACHINE / name).read_text(encoding="utf-8") for name in (program, "private.py", "after.sh")
+        }
         write = "\n".join(f"printf %s {shlex.quote(text)} >{folder}/{name}" for name, text in sources.items())
         run = [
             *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={canary}"),
