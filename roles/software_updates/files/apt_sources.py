@@ -1,9 +1,9 @@
 """Finds the lines of others that defeat our settings of apt, and switches them off: archives that are taken on trust, and
 settings that apt would believe rather than ours.
 
-Run from its text, with JSON on standard input: `sources` (whether archives matter), `settings` (names that are ours to set), and
-`switch_off` (a file to change, or nothing). Prints names of files, never a line: an address may hold a password. A file that
-cannot be changed without harm is left as it is.
+Run from its text, with JSON on standard input: `sources` (whether archives matter), `settings` (names that are ours to set),
+`lists` (to which others may add, and that nobody may clear), and `switch_off` (a file to change, or nothing). Prints names of
+files, never a line: an address may hold a password. A file that cannot be changed without harm is left as it is.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _stanzas(lines: Sequence[str]) -> Iterator[list[int]]:
             stanza.append(number)
 
 
-def overruling(name: str, lines: Sequence[str], ours: Sequence[str]) -> list[int]:
+def overruling(name: str, lines: Sequence[str], ours: Sequence[str], shared: Sequence[str] = ()) -> list[int]:
     """The lines by which a file of settings overrules ours: one that is read later, or a setting for one program only.
 
     Nothing when switching just them off would leave half a block behind.
@@ -68,7 +68,7 @@ def overruling(name: str, lines: Sequence[str], ours: Sequence[str]) -> list[int
     later = name == "apt.conf" or name > OURS
     found = set[int]()
     cleared = ((number, match[1]) for number, line in enumerate(lines) if (match := CLEAR.match(line)))
-    found |= {number for number, setting in cleared if _clears(setting, ours, later)}
+    found |= {number for number, setting in cleared if _clears(setting, [*ours, *shared], later)}
     found |= {number for number, setting, _ in _settings(lines) if _overrules(setting, ours, later)}
     balance = sum(step for number, _, step in _settings(lines) if number in found)
     return [] if balance else sorted(found)
@@ -141,7 +141,11 @@ def main(asked: Mapping[str, Any]) -> dict[str, list[str]]:
         if not path.is_file() or path.is_symlink():
             continue
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-        numbers = trusting(path.name, lines) if kind == "sources" else overruling(path.name, lines, asked["settings"])
+        numbers = (
+            trusting(path.name, lines)
+            if kind == "sources"
+            else overruling(path.name, lines, asked["settings"], asked["lists"])
+        )
         if numbers:
             found[kind].append(str(path))
         if numbers and str(path) == asked["switch_off"]:

@@ -64,6 +64,11 @@ def test_a_setting_for_one_program_wins_wherever_it_stands() -> None:
     assert overruling("10x", ['Binary::apt::APT::Get::AllowUnauthenticated "true";'], OURS) == [0]
 
 
+def test_a_list_may_grow_but_not_be_cleared() -> None:
+    lines = ["#clear Demo::Origins;", 'Demo::Origins:: "one";']
+    assert overruling("zzz", lines, OURS, ["Demo::Origins"]) == [0]
+
+
 @pytest.mark.parametrize("text", HALF_A_BLOCK)
 def test_half_a_block_is_never_left_behind(text: str) -> None:
     assert overruling("zzz", text.split("\n"), OURS) == []
@@ -83,7 +88,7 @@ def test_one_file_is_changed_at_a_time_and_keeps_its_rights(etc: Path) -> None:
     for path in both:
         path.write_text(text)
         path.chmod(0o640)
-    asked = {"sources": True, "settings": [], "switch_off": ""}
+    asked = {"sources": True, "settings": [], "lists": [], "switch_off": ""}
     assert main(asked)["sources"] == list(map(str, both))
     found = main({**asked, "switch_off": str(both[1])})
     assert "secret" not in json.dumps(found)
@@ -96,19 +101,21 @@ def test_one_file_is_changed_at_a_time_and_keeps_its_rights(etc: Path) -> None:
 def test_what_the_policy_does_not_ask_for_is_not_looked_at(etc: Path) -> None:
     (etc / "sources.list").write_text("deb [trusted=yes] http://one ./\n")
     (etc / "apt.conf").write_text('APT::Periodic::Enable "0";\n')
-    assert main({"sources": False, "settings": [], "switch_off": ""}) == {"sources": [], "settings": []}
-    assert main({"sources": False, "settings": OURS, "switch_off": ""})["settings"] == [str(etc / "apt.conf")]
+    assert main({"sources": False, "settings": [], "lists": [], "switch_off": ""}) == {"sources": [], "settings": []}
+    assert main({"sources": False, "settings": OURS, "lists": [], "switch_off": ""})["settings"] == [
+        str(etc / "apt.conf")
+    ]
 
 
 def test_our_own_files_and_what_apt_does_not_read_stay(etc: Path) -> None:
     for name in ("zz-readingroom-updates.conf", "zzz.bak", "zzz.dpkg-old"):
         (etc / "apt.conf.d" / name).write_text('APT::Periodic::Enable "0";\n')
     (etc / "sources.list.d" / "a.save").write_text("deb [trusted=yes] http://one ./\n")
-    assert main({"sources": True, "settings": OURS, "switch_off": ""}) == {"sources": [], "settings": []}
+    assert main({"sources": True, "settings": OURS, "lists": [], "switch_off": ""}) == {"sources": [], "settings": []}
 
 
 def test_bytes_that_are_no_text_survive(etc: Path) -> None:
     path = etc / "sources.list"
     path.write_bytes(b"# caf\xe9\ndeb [trusted=yes] http://one ./\n")
-    main({"sources": True, "settings": [], "switch_off": str(path)})
+    main({"sources": True, "settings": [], "lists": [], "switch_off": str(path)})
     assert path.read_bytes() == b"# caf\xe9\n#readingroom# deb [trusted=yes] http://one ./\n"

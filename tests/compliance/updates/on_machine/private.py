@@ -14,6 +14,15 @@ from pathlib import Path
 
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
 DAILY_LOCK = "/var/lib/apt/daily_lock"
+# Where apt looks for archives and settings, and keeps what it read; and what it notes down elsewhere.
+COVERED = (
+    "/etc/apt/sources.list.d",
+    "/etc/apt/apt.conf.d",
+    "/var/lib/apt/lists",
+    "/var/lib/apt/periodic",
+    "/var/cache/apt",
+)
+HIDDEN = ("/var/log/apt", "/var/log/unattended-upgrades", "/var/lib/unattended-upgrades", "/var/backups")
 # What apt would do beside, on account of a canary: look for leftovers, write letters, call other programs, restart.
 QUIET = """
 Unattended-Upgrade::Remove-Unused-Kernel-Packages "false";
@@ -104,10 +113,11 @@ def hide(path: str, mode: str = "0755") -> None:
 
 def only(source: str, folder: Path, settings: str = QUIET) -> None:
     """Let apt see one source and none of the machine's own; its settings stay, with `settings` after them."""
+    if missing := [place for place in COVERED if not Path(place).is_dir()]:
+        sys.exit(f"{missing[0]} is not there, and cannot be covered")
     own = folder / "conf"
     shutil.copytree("/etc/apt/apt.conf.d", own)
-    for place in ("/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/var/lib/apt/lists", "/var/lib/apt/periodic",
-                  "/var/cache/apt", "/var/log/apt", "/var/log/unattended-upgrades", "/var/backups"):  # fmt: skip
+    for place in (*COVERED, *HIDDEN):
         hide(place)
     shutil.copytree(own, "/etc/apt/apt.conf.d", dirs_exist_ok=True)
     Path("/etc/apt/apt.conf.d/zzzzzzzz-check").write_text(settings)
