@@ -38,8 +38,12 @@ def asked_in_view(host: Host, program: str, *arguments: str) -> dict[str, Any]:
             *("-p", f"ExecStopPost=/bin/sh {folder}/after.sh {canary}"),
             *("/usr/bin/python3", "-B", f"{folder}/{program}", folder, canary, *arguments),
         ]
-        # the archive has to be open to apt's own unprivileged account
-        done = host.run(f"set -e\nchmod 0755 {folder}\n{write}\n{shlex.join(run)} </dev/null")
+        try:
+            # the archive has to be open to apt's own unprivileged account
+            done = host.run(f"set -e\nchmod 0755 {folder}\n{write}\n{shlex.join(run)} </dev/null")
+        finally:
+            # Ctrl-C: what tidies up lies in the folder, and has to have run before that goes
+            host.run(f"systemctl stop {canary}.service 2>/dev/null || true")
     try:
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
