@@ -61,15 +61,15 @@ def test_nobody_is_asked_whether_the_machine_is_online(host: Host, promise: Prom
 
 
 def asks(host: Host) -> bool:
-    """Whether NetworkManager checks for a connection: the running one, or else what its settings come to."""
+    """Whether NetworkManager checks for a connection: the running one does, or its settings say so from its next start on."""
     if host.run("systemctl is-active NetworkManager.service").rc == 0:
         path = "/" + NETWORK.replace(".", "/")
         shown = [
             probe.run(host, f"busctl get-property {NETWORK} {path} {NETWORK} {name}").strip()
             for name in ("ConnectivityCheckAvailable", "ConnectivityCheckEnabled")
         ]
-        if shown != ["b true", "b true"]:
-            return False
+        if shown == ["b true", "b true"]:
+            return True
     settings: dict[str, str] = {}
     section = ""
     for line in probe.run(host, "NetworkManager --print-config").splitlines():
