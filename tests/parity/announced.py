@@ -50,6 +50,8 @@ SYSTEM = {
 # What the announced installation of a package changes beside the package's own files.
 BY_PACKAGE = {
     "/etc/pam.d/common-*": ("libpam-pwquality", "pam-auth-update lets the module in"),
+    "/etc/alternatives/*": ("xz-utils", "update-alternatives offers it under the names of older programs"),
+    "/etc/rc?.d/*unattended-upgrades": ("unattended-upgrades", "update-rc.d, for a system without systemd"),
 }
 
 

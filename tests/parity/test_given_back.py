@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.parametrize("machine", MACHINES)]
 # What may differ on a machine that was given back, and why. Nothing else may.
 MAY_DIFFER = {
     r"/var/log/.*": "logs go on, and what was too old is deleted for good",
-    r"/var/(lib/(dpkg|apt)|cache/(apt|debconf|ldconfig|man))/.*": "packages came and went; apt, dpkg and ldconfig keep books",
+    r"/var/(lib/(dpkg|apt|ucf)|cache/(apt|debconf|ldconfig|man))/.*": "packages came and went; apt, dpkg and others keep books",
     r"/usr/share/info/dir(\.old)?": "the index of manuals is written anew when a package goes",
     r"/etc/(passwd|shadow|group|gshadow)-": "the copy that usermod and gpasswd make of the file before",
     r"/etc/cups/(printers|classes|subscriptions)\.conf(\.O)?": "CUPS writes times into it; compared line by line below",
