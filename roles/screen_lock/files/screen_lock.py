@@ -80,8 +80,8 @@ class Screen:
         )  # fmt: skip
 
     def is_locked(self) -> bool:
-        """Is the locker on the screen, or about to be?"""
-        return sum(1 for _ in processes(self.unit)) > 1  # xss-lock itself is one
+        """Is the locker on the screen, or about to be? It may be alone there, should what waits have been killed."""
+        return sum(1 for _ in processes(self.unit)) > self.waits()
 
     def _xset(self, *arguments: str) -> str:
         # as the user, for it is the user's files that say where the display is and what opens it
@@ -150,7 +150,7 @@ def keep(screen: Screen, seconds: int) -> bool:
         return True  # it is just coming or going: the next look will tell
     if not 0 < now <= seconds:
         screen.lock_after(seconds)
-    return screen.waits() or screen.start()
+    return screen.waits() or screen.is_locked() or screen.start()
 
 
 def watch() -> None:

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -IB
 """Locks the display at hand with xsecurelock, and comes back only when its user has opened it again.
 
-Started by `xss-lock`, as the user. xsecurelock gives up when another program holds the keyboard, as an open menu does; then
-it is tried again until that program lets go. Should it crash, the screen is locked again at once. Asked twice, the second
-one leaves the work to the first.
+Started by `xss-lock`, as the user. Where another program holds the keyboard, as an open menu does for as long as it is open,
+xsecurelock gives up; then it is told to take the keyboard away, and tried until it can. Should it crash, the screen is
+locked again at once. Asked twice, the second one leaves the work to the first.
 """
 
 from __future__ import annotations
@@ -26,28 +26,32 @@ SETTINGS = {
     "XSECURELOCK_SAVER": "saver_blank",
     "XSECURELOCK_PAM_SERVICE": "common-auth",
 }
+# Windows of others are hidden for a moment, which makes them let go; window managers may shuffle them, so not at first.
+BY_FORCE = {"XSECURELOCK_FORCE_GRAB": "1"}
 
 
 def main() -> None:
     """Lock, and wait."""
-    mark = os.open(f"{os.environ['XDG_RUNTIME_DIR']}/readingroom-screen-lock{os.environ['DISPLAY']}", os.O_CREAT | os.O_RDWR, 0o600)
+    mark = os.open(
+        f"{os.environ['XDG_RUNTIME_DIR']}/readingroom-screen-lock{os.environ['DISPLAY']}", os.O_CREAT | os.O_RDWR, 0o600
+    )
     try:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    # The locker holds the mark too: should we be killed, nobody starts a second one beside it.
-    passed = [mark]
-    sleep_lock = os.environ.get("XSS_SLEEP_LOCK_FD")
-    if sleep_lock:
-        passed.append(int(sleep_lock))
+    environment = os.environ | SETTINGS
+    kept_awake = [int(number) for number in [os.environ.get("XSS_SLEEP_LOCK_FD")] if number]
     while True:
-        locker = subprocess.Popen(["/usr/bin/xsecurelock"], env=os.environ | SETTINGS, pass_fds=passed)
-        if sleep_lock and len(passed) > 1:
-            os.close(passed.pop())  # the machine may sleep as soon as the locker closes its own
+        # The locker holds the mark too: should we be killed, nobody starts a second one beside it.
+        locker = subprocess.Popen(["/usr/bin/xsecurelock"], env=environment, pass_fds=[mark, *kept_awake])
+        for number in kept_awake:
+            os.close(number)  # from now on the locker alone says when the machine may sleep
         end_with(locker)
         if locker.wait() == 0:
             return
-        os.environ.pop("XSS_SLEEP_LOCK_FD", None)
+        kept_awake = []
+        environment = {**environment, **BY_FORCE}
+        environment.pop("XSS_SLEEP_LOCK_FD", None)
         time.sleep(AGAIN)
 
 

@@ -75,6 +75,22 @@ class Screen:
         return bool(self.session.run(f"for i in 1 2 3 4 5 6 7 8 9 10; do [ $(grep -c ^KeyPress ~/keys) -gt {before} ] "
                                      "&& exit 0; sleep 0.05; done; exit 1")[0])  # fmt: skip
 
+    def opens_within(self, seconds: float) -> bool:
+        """Is it to be seen again before so many seconds are over?"""
+        try:
+            return probe.wait_until(self.is_shown, "", within=seconds)
+        except AssertionError:
+            return False
+
+    def open_a_menu(self) -> None:
+        """Let a program hold keyboard and mouse, as it does while one of its menus is open."""
+        self.run("python3 ~/menu.py >~/menu & echo $! >~/menu.number")
+        probe.wait_until(lambda: self.session.run("grep -q open ~/menu")[0], "")
+
+    def close_the_menu(self) -> None:
+        """End that program."""
+        self.run("kill $(cat ~/menu.number)")
+
     def answer(self, word: str) -> None:
         """Type a word where a password is asked for; what was typed there before is wiped."""
         self.run(f"xdotool key Escape; printf %s {shlex.quote(word)} | xdotool type --file -; xdotool key Return")
@@ -90,10 +106,10 @@ def screen(host: Host, promise: Promise) -> Iterator[Screen]:
     with probe.account(host, home=True) as login:
         probe.run(host, f"printf '%s:%s\\n' {login} {password} | chpasswd")
         with opened(host, login) as session:
-            alike = shlex.quote((ON_MACHINE / "alike.py").read_text())
-            client = shlex.quote(CLIENT)
+            files = {"client": CLIENT} | {name: (ON_MACHINE / name).read_text() for name in ("alike.py", "menu.py")}
             session.must(
-                f"mkdir ~/picture; : >~/keys; printf %s {alike} >~/alike.py; printf %s {client} >~/client; chmod +x ~/client"
+                "\n".join(f"printf %s {shlex.quote(text)} >~/{name}" for name, text in files.items())
+                + "\nmkdir ~/picture; : >~/keys; chmod +x ~/client"
             )
             with desktop.display(host, promise, session, f"-fbdir {session.home}/picture") as display:
                 here = Screen(session, display, password)
