@@ -69,6 +69,9 @@ class Screen:
 
     def start(self) -> bool:
         """Start what waits to lock it. It outlives us: a locked screen must not open because this program ends."""
+        # What a locker that was killed left behind would keep the unit from starting.
+        run("systemctl", "kill", "--signal=KILL", self.unit)
+        run("systemctl", "reset-failed", self.unit)
         settings = [f"--setenv={name}={value}" for name, value in self.environment.items()]
         return (
             run(
@@ -81,7 +84,8 @@ class Screen:
 
     def is_locked(self) -> bool:
         """Is the locker on the screen, or about to be? It may be alone there, should what waits have been killed."""
-        return sum(1 for _ in processes(self.unit)) > self.waits()
+        names = {text(process / "comm").strip() for process in processes(self.unit)}
+        return not names.isdisjoint({"xsecurelock", Path(LOCKER).name[:15]})  # the kernel keeps 15 letters of a name
 
     def _xset(self, *arguments: str) -> str:
         # as the user, for it is the user's files that say where the display is and what opens it
@@ -126,11 +130,7 @@ def displays(session: dict[str, str]) -> Iterator[Screen]:
 def processes(unit: str) -> Iterator[Path]:
     """The processes of a unit, whichever layout the machine's control groups have."""
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            groups = (process / "cgroup").read_text(encoding="utf-8")
-        except OSError:
-            continue  # it ended while we looked
-        if re.search(rf"/{re.escape(unit)}(/|$)", groups, re.MULTILINE):
+        if re.search(rf"/{re.escape(unit)}(/|$)", text(process / "cgroup"), re.MULTILINE):
             yield process
 
 
@@ -178,6 +178,14 @@ def release() -> None:
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a program; what it says goes to nobody's log."""
     return subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
+
+
+def text(path: Path) -> str:
+    """A file's text; empty when it is not there any more."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ class Screen:
         self.run("kill $(cat ~/menu.number)")
 
     def answer(self, word: str) -> None:
-        """Type a word where a password is asked for; what was typed there before is wiped."""
-        self.run(f"xdotool key Escape; printf %s {shlex.quote(word)} | xdotool type --file -; xdotool key Return")
+        """Type a word where a password is asked for; what was typed there before is wiped, and a sleeping prompt is woken."""
+        self.run(f"xdotool key ctrl+u; printf %s {shlex.quote(word)} | xdotool type --file -; xdotool key Return")
 
 
 @contextmanager
