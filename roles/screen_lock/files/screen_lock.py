@@ -101,7 +101,12 @@ class Screen:
 def screens() -> Iterator[Screen]:
     """The X displays of the sessions that people sit in front of. Wayland has its own lockers, and is left alone."""
     for session in sessions():
-        if session["Class"] == "user" and session["Type"] != "wayland" and session["Remote"] == "no" and session["Scope"]:
+        if (
+            session["Class"] == "user"
+            and session["Type"] != "wayland"
+            and session["Remote"] == "no"
+            and session["Scope"]
+        ):
             yield from displays(session)
 
 
@@ -124,7 +129,9 @@ def displays(session: dict[str, str]) -> Iterator[Screen]:
         display = re.fullmatch(r"(:\d+)(\.\d+)?", variables.get("DISPLAY", ""))
         if display and display[1] == (session["Display"].partition(".")[0] or display[1]) and display[1] not in seen:
             seen.add(display[1])
-            yield Screen(session["Id"], account, display[1], variables.get("XAUTHORITY", f"{account.pw_dir}/.Xauthority"))
+            yield Screen(
+                session["Id"], account, display[1], variables.get("XAUTHORITY", f"{account.pw_dir}/.Xauthority")
+            )
 
 
 def processes(unit: str) -> Iterator[Path]:

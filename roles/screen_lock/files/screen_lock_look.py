@@ -24,7 +24,9 @@ def working() -> set[int]:
     properties = [f"--property={name}" for name in ("User", "Type", "Class", "State")]
     people = set()
     for line in said("loginctl", "list-sessions", "--no-legend"):
-        about = dict(one.split("=", 1) for one in said("loginctl", "show-session", line.split()[0], *properties) if "=" in one)
+        about = dict(
+            one.split("=", 1) for one in said("loginctl", "show-session", line.split()[0], *properties) if "=" in one
+        )
         if about.get("Type") == "x11" and about.get("Class") == "user" and about.get("State") != "closing":
             people.add(int(about["User"]))
     return people
@@ -41,7 +43,9 @@ def notes() -> list[str]:
     found = []
     stranded = sum(has_no_password(uid) for uid in working())
     if stranded:
-        found.append(f"{stranded} people at work here have no password, and could not open their screen again: give them one first.")
+        found.append(
+            f"{stranded} people at work here have no password, and could not open their screen again: give them one first."
+        )
     running = sorted(name for name in OTHERS if said("pgrep", "-f", f"^([^ ]*/)?{name}( |$)"))
     if running:
         found.append(

@@ -99,7 +99,9 @@ class Screen:
 @contextmanager
 def screen(host: Host, promise: Promise) -> Iterator[Screen]:
     """A screen that is gone when the block ends, with its account."""
-    missing = host.run("for one in " + " ".join(NEEDED) + '; do command -v "$one" || [ -e "$one" ] || echo "-$one"; done')
+    missing = host.run(
+        "for one in " + " ".join(NEEDED) + '; do command -v "$one" || [ -e "$one" ] || echo "-$one"; done'
+    )
     if lacking := [line[1:] for line in missing.stdout.splitlines() if line.startswith("-")]:
         promise.not_tested(f"no screen can be tried here, since there is no {', '.join(lacking)}")
     password = secrets.token_hex(8)

@@ -35,7 +35,9 @@ def here(host: Host, promise: Promise) -> None:
     seen = host.run("ls /usr/share/xsessions /usr/share/wayland-sessions 2>/dev/null | grep -c 'desktop$'")
     if seen.stdout.strip() == "0":
         promise.not_applicable("this machine has no desktop")
-    can = host.run(f"ls /usr/share/wayland-sessions/*.desktop >/dev/null && for one in {COMPOSITORS}; do command -v $one; done")
+    can = host.run(
+        f"ls /usr/share/wayland-sessions/*.desktop >/dev/null && for one in {COMPOSITORS}; do command -v $one; done"
+    )
     if can.stdout.strip():
         promise.not_tested("people can choose a Wayland desktop here, whose lock this check does not know yet")
 
@@ -53,7 +55,9 @@ def test_a_screen_that_nobody_touches_locks(host: Host, promise: Promise) -> Non
             "a screen that nobody touches does not lock within the time, or never",
             within=PATIENCE,
         )
-        assert host.run(f"systemctl is-enabled {WATCH}").rc == 0, "no screen locks after the machine was switched on again"
+        assert host.run(f"systemctl is-enabled {WATCH}").rc == 0, (
+            "no screen locks after the machine was switched on again"
+        )
         ours.remember()
         # the worst case first: somebody went away and left a menu open
         ours.open_a_menu()
@@ -68,7 +72,9 @@ def test_a_screen_that_nobody_touches_locks(host: Host, promise: Promise) -> Non
         _opens(ours)
         probe.run(host, f"loginctl lock-session {ours.session.id}")
         _locked(ours, "a session that is told to lock")
-    promise.observed("a screen locked: nothing of it was to be seen, keys went nowhere, and only the right password opened it")
+    promise.observed(
+        "a screen locked: nothing of it was to be seen, keys went nowhere, and only the right password opened it"
+    )
 
 
 def _locked(ours: Screen, what: str) -> None:
@@ -85,7 +91,8 @@ def _opens(ours: Screen) -> None:
         return ours.opens_within(TRY)
 
     probe.wait_until(opens, "the right password does not open a locked screen", within=25, every=0)
-    assert ours.gets_keys() and ours.is_shown(), "a screen that was opened locks again at once"
+    stays = ours.gets_keys() and ours.is_shown()
+    assert stays, "a screen that was opened locks again at once"
 
 
 @control("screen.lock")
@@ -103,7 +110,11 @@ def test_the_screens_that_are_open_now_will_lock(host: Host, promise: Promise) -
     if found["wayland"]:
         promise.not_tested(f"{len(found['wayland'])} people work on Wayland, whose lock this check does not know yet")
     # a session may have begun, and a time been set, a moment ago
-    probe.wait_until(lambda: not late(_open(host)["x11"]), f"{late(found['x11'])} screens that are open lock too late, or never", within=PATIENCE)  # fmt: skip
+    probe.wait_until(
+        lambda: not late(_open(host)["x11"]),
+        f"{late(found['x11'])} screens that are open lock too late, or never",
+        within=PATIENCE,
+    )
     probe.wait_until(
         lambda: all(one["waits"] for one in _open(host)["x11"]),
         "a screen that is open has nothing that locks it",
@@ -114,5 +125,7 @@ def test_the_screens_that_are_open_now_will_lock(host: Host, promise: Promise) -
 
 def _open(host: Host) -> dict[str, list[dict[str, int | None]]]:
     program = shlex.quote((ON_MACHINE / "open_screens.py").read_text())
-    found: dict[str, list[dict[str, int | None]]] = json.loads(probe.run(host, f"python3 -IBS -c {program} {probe.PREFIX}"))
+    found: dict[str, list[dict[str, int | None]]] = json.loads(
+        probe.run(host, f"python3 -IBS -c {program} {probe.PREFIX}")
+    )
     return found

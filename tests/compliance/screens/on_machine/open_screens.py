@@ -42,7 +42,7 @@ def look(account: pwd.struct_passwd, display: str, told: dict[str, str]) -> dict
         user=account.pw_uid, group=account.pw_gid, extra_groups=[],
     ).stdout  # fmt: skip
     time = re.search(r"timeout:\s+(\d+)", asked)
-    lockers = said("pgrep", "-U", str(account.pw_uid), "-x", "xss-lock").split()
+    lockers = said("pgrep", "-U", str(account.pw_uid), "-x", "xss-lock|xsecurelock").split()  # or it is locked just now
     number = display.partition(".")[0]
     waits = any(variables(pid).get("DISPLAY", "").partition(".")[0] == number for pid in lockers)
     return {"time": int(time[1]) if time else None, "waits": waits}
