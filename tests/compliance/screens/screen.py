@@ -113,7 +113,9 @@ def screen(host: Host, promise: Promise) -> Iterator[Screen]:
                 "\n".join(f"printf %s {shlex.quote(text)} >~/{name}" for name, text in files.items())
                 + "\nmkdir ~/picture; : >~/keys; chmod +x ~/client"
             )
-            with desktop.display(host, promise, session, f"-fbdir {session.home}/picture") as display:
+            # `-noreset`: an X server whose last program ends forgets what it was told; behind a login screen none does
+            options = f"-noreset -fbdir {session.home}/picture"
+            with desktop.display(host, promise, session, options) as display:
                 here = Screen(session, display, password)
                 here.run("setsid sh /etc/X11/Xsession ~/client >/dev/null 2>&1 &")
                 probe.wait_until(
