@@ -83,12 +83,17 @@ def clipboard_keepers(session: Session) -> int:
 
 
 @contextmanager
-def display(host: Host, promise: Promise, session: Session) -> Iterator[str]:
-    """The environment of a display that the session's programs can use: one in memory, that nobody sees."""
+def display(host: Host, promise: Promise, session: Session, options: str = "") -> Iterator[str]:
+    """The environment of a display that the session's programs can use: one in memory, that nobody sees.
+
+    `options` are more words for Xvfb.
+    """
     if host.run("command -v Xvfb").rc != 0:
         promise.not_tested("a desktop program cannot be tried here, since there is no virtual display (Xvfb)")
     number = 80 + session.uid % 1000
-    session.must(f"setsid Xvfb :{number} -screen 0 640x480x24 -nolisten tcp >/dev/null 2>&1 & echo $! >~/display")
+    session.must(
+        f"setsid Xvfb :{number} -screen 0 640x480x24 -nolisten tcp {options} >/dev/null 2>&1 & echo $! >~/display"
+    )
     try:
         probe.wait_until(
             lambda: host.run(f"test -S /tmp/.X11-unix/X{number}").rc == 0, "the virtual display did not start"

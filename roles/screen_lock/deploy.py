@@ -1,0 +1,20 @@
+"""The role screen_lock for pyinfra: what tasks/ does, from the same list, templates and programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from readingroom.apply.shared import Role
+
+
+def apply(variables: dict[str, Any]) -> None:
+    """A screen that nobody touches locks itself."""
+    with Role("screen_lock", variables) as role:
+        role.handler("restart-watch", lambda: role.restart("readingroom-screen-lock.service"))
+        for note in role["__screen_lock_notes"]:
+            role.note(note)
+        role.packages()
+        role.absent()
+        role.directories()
+        role.files()
+        role.units()
