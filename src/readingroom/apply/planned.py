@@ -125,7 +125,9 @@ def _machine(
     found: MachineResult, machine: Machine, promised: Mapping[str, Any], lists: Mapping[str, RoleList]
 ) -> MachinePlan:
     made_here = {control for control, one in promised.items() if one["applies"]}
-    changes = [_named(change) for change in found.changes]
+    changes = [_named(change) for change in found.changes if change.role]
+    # what belongs to no role changes nothing by itself: that an earlier run was cut short, for one
+    said = (*found.notes, *(change.what for change in found.changes if not change.role))
     roles = [lists[role] for role in dict.fromkeys(change.role for change in changes) if role in lists]
     waivers = [
         PlannedWaiver(id=one["waiver"]["id"], control=control, value=one["waiver"]["value"], until=one["waiver"]["until"])
@@ -138,7 +140,7 @@ def _machine(
         edits=_said(roles, "edits", "lines", "made"), lost=_said(roles, "data"),
         noticed=tuple(dict.fromkeys(words for role in roles for words in _noticed(role, changes))),
         unsure=tuple(role.name for role in roles if "noticed" not in role.manages),
-        waivers=tuple(waivers), notes=tuple(dict.fromkeys(found.notes)),
+        waivers=tuple(waivers), notes=tuple(dict.fromkeys(said)),
     )  # fmt: skip
 
 

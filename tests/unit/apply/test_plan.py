@@ -132,6 +132,13 @@ def test_an_unchanged_machine_is_one_line(site: Site) -> None:
     assert text(plan(site)).strip() == "public-1: Nothing to change."
 
 
+def test_what_belongs_to_no_role_is_told_beside_the_changes(site: Site) -> None:
+    cut_short = Change("", "Restart what an interrupted run may have left waiting")
+    machine = plan(site, cut_short, RESTART).machines["public-1"]
+    assert [change.what for change in machine.changes] == [RESTART.what]
+    assert machine.notes == (cut_short.what,)
+
+
 def test_new_files_are_named_and_shown_in_full_only_when_asked(site: Site) -> None:
     new = dataclasses.replace(CUPSD, detail="--- a\n+++ a\n@@ -0,0 +1,2 @@\n+one\n+two")
     assert "/etc/cups/cupsd.conf  (2 lines)" in text(plan(site, new))
