@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
@@ -12,7 +13,7 @@ from typing import get_args
 import pytest
 
 from readingroom import controls, policy, toolkit
-from readingroom.apply import ApplyResult, Engine, Plan, harden, planned, undo
+from readingroom.apply import ApplyResult, Engine, MachineResult, Plan, harden, planned, undo
 from readingroom.cli.prepare import policy_path
 from readingroom.compile import compile_site
 from readingroom.fleet import Site, load_site
@@ -72,6 +73,17 @@ def _catalogue() -> controls.Catalogue:
 def plan_of(result: ApplyResult, site: Site) -> Plan:
     """The plan behind a dry run."""
     return planned(result, site, _catalogue(), complete=True)
+
+
+def changes_of(outcome: MachineResult, role: str | None = None) -> Counter[str]:
+    """What changed, of one role or all; a failed run has no list to compare.
+
+    A file is known by its path: on a fresh machine Ansible announces it by another task than the one that writes it,
+    since its own modules refuse to look into folders that are not there yet.
+    """
+    assert outcome.status == "ok", outcome.message
+    whats = [change.what for change in outcome.changes if role in (None, change.role)]
+    return Counter(path if (path := what.partition(": ")[2]).startswith("/") else what for what in whats)
 
 
 @pytest.fixture

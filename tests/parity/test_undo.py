@@ -21,7 +21,7 @@ from readingroom.apply import Engine, MachineResult, harden, undo
 from readingroom.fleet import Site
 from readingroom.lab import Lab
 
-from .conftest import ENGINES, promise
+from .conftest import ENGINES, changes_of, promise
 from .test_given_back import unexpected
 from .witness import look
 
@@ -85,7 +85,7 @@ def test_what_the_policy_lets_go_of_comes_back_as_it_was(lab: Lab, site: Site) -
     assert "ii" in lab.exec(MACHINE, ["dpkg", "-l", "libpam-pwquality"]).stdout
     promise(site, weakest)
     announced = hardened(site, logins, check=True)
-    assert hardened(site, logins).changes == announced.changes
+    assert changes_of(hardened(site, logins)) == changes_of(announced)
     assert hardened(site, logins).changes == ()
     after = look(lab, MACHINE)
     let_go = {path for path in unexpected(before, after) if path.startswith(("/etc/security", "/etc/pam.d", "/usr"))}
@@ -111,7 +111,7 @@ def test_sessions_that_the_policy_lets_go_of_are_as_they_were(lab: Lab, site: Si
     lab.exec(MACHINE, ["sh", "-c", "echo '# a line of our own' >> /etc/pam.d/lightdm"])
     promise(site, weakest)
     announced = hardened(site, sessions, engine, check=True)
-    assert hardened(site, sessions, engine).changes == announced.changes
+    assert changes_of(hardened(site, sessions, engine)) == changes_of(announced)
     assert hardened(site, sessions, engine).changes == ()
     assert lab.exec(MACHINE, ["findmnt", "/home/patron"], check=False).returncode == 1
     lab.exec(MACHINE, ["sed", "-i", "$d", "/etc/pam.d/lightdm"])  # what somebody added since had to stay until here
@@ -151,9 +151,9 @@ def heard(event):
     if seen == patience:
         print("now", flush=True)
 if verb == "harden":
-    harden(site, engine="pyinfra", machines=[MACHINE], on_event=heard)
+    harden(site, engine="pyinfra", machines=[machine], on_event=heard)
 else:
-    undo(site, machines=[MACHINE], on_event=heard)
+    undo(site, machines=[machine], on_event=heard)
 """
 
 
