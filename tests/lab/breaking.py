@@ -117,7 +117,13 @@ class Bench:
         for machine in site.machines:
             lab.reset(machine.name)
         _must_work(harden(site, engine="ansible"))
-        return cls(lab, site, verify.run(site), say)
+        baseline = verify.run(site)
+        untested = [name for one in baseline.machines.values() for name, found in one.controls.items()
+                    if found.verdict == "not-tested"]  # fmt: skip
+        if untested:  # a busy computer's doing; where it is not, it will be the same again
+            say(f"verified once more, because of {', '.join(sorted(set(untested)))}")
+            baseline = verify.run(site)
+        return cls(lab, site, baseline, say)
 
     def play_all(self, by_machine: Mapping[str, Sequence[Scenario]], thorough: bool) -> None:
         """Play every scenario on every machine it is listed for; raises `AssertionError` where a promise is not kept."""
