@@ -61,7 +61,7 @@ def unannounced(plan: MachinePlan, before: Snapshot, after: Snapshot) -> list[st
     found = [
         f"{path}: {before.state(path)} → {after.state(path)}"
         for path in changed_paths(before, after)
-        if not announced.path(path)
+        if not announced.path(path) and "→ /etc/alternatives/" not in after.state(path)  # update-alternatives' own
     ]
     new = {f"package {one}" for one in after.packages.keys() ^ before.packages.keys() if one not in announced.packages}
     units = {

@@ -57,6 +57,9 @@ class Undoing:
     def things(self, names: list[str]) -> None:
         """These things: what we started stops, files come back, packages go, and units are as they were."""
         mine = {name: self.mine.things[name] for name in names if name not in self.held}
+        to_say = [
+            what for what, _ in self._units(mine)
+        ]  # as it is now: what goes on the way may stop one along with it
         self._do(self._queues(mine))
         self._do(self._profiles(mine))
         self._do(self._new_units(mine))
@@ -68,6 +71,7 @@ class Undoing:
         if not self.check:
             self._do(self._paths(mine))  # where a package took along what was there before it
             units.forget([name for _, name, state in _of(mine, "unit") if not state["there"]])
+        self.said += [what for what in to_say if what not in self.said]
         self._do(self._units(mine))
         self._do(self._kernel(mine))
         if len(self.said) > touched and not self.check:
@@ -102,7 +106,9 @@ class Undoing:
 
     def _new_units(self, mine: Mapping[str, Any]) -> Iterator[Step]:
         for _, name, state in _of(mine, "unit"):
-            if not state["there"] and units.look(name)["there"]:
+            now = units.look(name)
+            ours_masks = now["file"].startswith("masked") and f"path /etc/systemd/system/{name}" in mine
+            if not state["there"] and now["there"] and not ours_masks:  # that file goes as files go
                 yield " ".join(units.words(name, state)), lambda name=name: units.stop_new(name)  # type: ignore[misc]
 
     def _profiles(self, mine: Mapping[str, Any]) -> Iterator[Step]:
