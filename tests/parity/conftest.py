@@ -6,13 +6,13 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from readingroom import controls, policy, toolkit
 from readingroom.apply import ApplyResult, Engine, Plan, harden, planned
+from readingroom.apply.engines import roles_in_order
 from readingroom.cli.prepare import policy_path
 from readingroom.compile import compile_site
 from readingroom.fleet import Site, load_site
@@ -21,7 +21,7 @@ from readingroom.lab import Lab
 from .witness import Snapshot, look
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
-ROLES = sorted(path.name for path in Path(toolkit.root(), "roles").iterdir() if (path / "tasks").is_dir())
+ROLES = sorted(roles_in_order(toolkit.root()))
 
 
 @pytest.fixture(scope="session")
