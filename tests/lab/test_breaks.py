@@ -44,7 +44,9 @@ def lab() -> Iterator[Lab]:
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The lab's site, compiled into a folder of this suite's own."""
     prepared = prepare("lab")
-    site = dataclasses.replace(prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config)
+    site = dataclasses.replace(
+        prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config, vantages=lab.vantages
+    )
     compile_site("lab", prepared.policy, prepared.catalogue, site.build)
     return site
 
