@@ -28,7 +28,6 @@ SYSTEM = {
     "/var/lib/logrotate*": "when logs were last rotated",
     "/var/lib/private*": "services' own state",
     "/var/lib/lastlog*": "who logged in, by PAM; what the roles do with it is announced as data",
-    "/var/lib/readingroom/prior*": "the record of how everything was before, so that it can be given back",
     "/var/tmp*": "temporary files",  # noqa: S108
     "/root/.ansible*": "Ansible's folder for temporary files",
     "/home/operator/.ansible*": "Ansible's folder for temporary files",
@@ -43,7 +42,6 @@ SYSTEM = {
     "/usr/lib/udev/hwdb.bin": "the index of hardware, after packages came in",
     "/etc/apparmor.d/local/*": "an empty file for local additions beside each profile of a package",
     "/etc/systemd/user/*.wants/*": "what packages have on for every user",
-    "/usr/lib/python3*__pycache__*": "Python's compiled copies",
     "/usr/share/python3*": "Python's compiled copies",
     "*/__pycache__*": "Python's compiled copies",
 }

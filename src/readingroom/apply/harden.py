@@ -60,19 +60,11 @@ def harden(
     chosen = choose_roles(site, roles)
     refuse_uncompiled(site, chosen)
     run = Run(site, engine, chosen, site.limited_to(machines), check, on_event)
-    with every_end_is_an_interruption():
-        try:
-            run.hold_all(ask_password or on_terminal)
-            run.apply()
-        except KeyboardInterrupt:
-            run.interrupted = True
-        finally:
-            run.release_all()
-    return run.result()
+    return run.carry_out(ask_password or on_terminal)
 
 
 @contextlib.contextmanager
-def every_end_is_an_interruption() -> Iterator[None]:
+def _every_end_is_an_interruption() -> Iterator[None]:
     """A closed terminal or a shutdown stops a run as Ctrl-C does, in good order."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -136,6 +128,18 @@ class Run:
         if event.machine in self.outcomes:
             self.outcomes[event.machine].take(event)
         self.tell(event)
+
+    def carry_out(self, ask_password: Callable[[str], str]) -> ApplyResult:
+        """Hold the machines, do the work, and let go of them, however it ends."""
+        with _every_end_is_an_interruption():
+            try:
+                self.hold_all(ask_password)
+                self.apply()
+            except KeyboardInterrupt:
+                self.interrupted = True
+            finally:
+                self.release_all()
+        return self.result()
 
     def hold_all(self, ask: Callable[[str], str]) -> None:
         """Take every machine's lock, side by side; ask for a sudo password once if one is wanted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from readingroom.apply.engines import roles_in_order
-from readingroom.apply.harden import OnEvent, Run, choose_roles, every_end_is_an_interruption, on_terminal
+from readingroom.apply.harden import OnEvent, Run, choose_roles, on_terminal
 from readingroom.apply.keeping import Keeper
 from readingroom.apply.model import ApplyResult, Event
 from readingroom.apply.recorder import ask
@@ -33,15 +33,7 @@ def undo(
     """
     chosen = choose_roles(site, roles)[::-1]
     run = _Undo(site, chosen, site.limited_to(machines), check, on_event, whole=roles is None, leave=leave)
-    with every_end_is_an_interruption():
-        try:
-            run.hold_all(ask_password)
-            run.apply()
-        except KeyboardInterrupt:
-            run.interrupted = True
-        finally:
-            run.release_all()
-    return run.result()
+    return run.carry_out(ask_password)
 
 
 class _Undo(Run):
