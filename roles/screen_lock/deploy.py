@@ -10,7 +10,9 @@ from readingroom.apply.shared import Role
 def apply(variables: dict[str, Any]) -> None:
     """A screen that nobody touches locks itself."""
     with Role("screen_lock", variables) as role:
-        role.handler("restart-watch", lambda: role.restart("readingroom-screen-lock.service"))
+        # a pattern, because systemctl fails on the name of a service that is not there
+        restart = "systemctl try-restart 'readingroom-screen-lock.servic[e]'"
+        role.handler("restart-watch", lambda: role.script("Restart the watch over screens", restart))
         for note in role["__screen_lock_notes"]:
             role.note(note)
         role.packages()
