@@ -21,7 +21,7 @@ from readingroom.controls import Catalogue
 from readingroom.fleet import Machine, Site
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=253)]
-_RESTART = re.compile(r"(?:Restart|Reload) (\S+)")
+_RESTART = re.compile(r"(?:Restart|Reload) (\S+\.(?:service|socket|timer|path))\b")
 _NEW = re.compile(r"^@@ -0,0 \+", re.MULTILINE)
 
 
@@ -152,7 +152,7 @@ def _said(roles: Sequence[RoleList], *keys: str) -> tuple[ForRole, ...]:
 
 
 def _named(change: Change) -> Change:
-    """The change with what its own words say: a command that restarts something is known by its name alone."""
+    """The change with what its own words say: a command that restarts a unit is known by its name alone."""
     restart = _RESTART.match(change.what)
     if restart and change.act in ("step", "restart"):
         return Change(change.role, change.what, change.detail, "restart", change.subject or restart[1])

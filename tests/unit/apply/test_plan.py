@@ -120,6 +120,15 @@ def test_what_is_deleted_for_good_and_what_people_notice_is_told(site: Site) -> 
     assert "    No." in text(plan(site, SENDMAIL))
 
 
+def test_a_handler_that_names_no_unit_is_a_step_and_what_people_notice_of_it_is_told(site: Site) -> None:
+    greeter = Change("session_reset", "Restart the login screen, unless somebody is logged in")
+    made = plan(site, greeter).machines["public-1"]
+    assert (made.changes[0].act, made.changes[0].subject) == ("step", "")
+    assert "The login screen starts anew" in text(plan(site, greeter))
+    cups = plan(site, dataclasses.replace(RESTART, act="step", subject="")).machines["public-1"]
+    assert (cups.changes[0].act, cups.changes[0].subject) == ("restart", "cups.service")
+
+
 def test_a_role_that_does_not_say_what_people_notice_is_not_taken_to_mean_nothing(site: Site) -> None:
     quiet = plan(site, SENDMAIL)
     machine = quiet.machines["public-1"].model_copy(update={"unsure": ("vpn",)})
