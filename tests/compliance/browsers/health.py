@@ -26,7 +26,8 @@ SETTINGS = {
         "Cookies", "EnableTrackingProtection", "BlockThirdPartyCookies", "browser.contentblocking.features.strict",
         "DefaultCookiesSetting",
     ),
-    "browser.https": ("HttpsOnlyMode", "HttpAllowlist", "HttpsUpgradesEnabled", "dom.security.https_first"),
+    "browser.https": ("HttpsOnlyMode", "HttpAllowlist", "HttpsUpgradesEnabled", "dom.security.https_first",
+                      "dom.security.https_only_mode_send_http_background_request"),
     "browser.opt-out-signal": ("privacy.globalprivacycontrol.enabled",),
     "browser.telemetry": (
         "DisableTelemetry", "DisableFirefoxStudies", "DisableRemoteImprovements", "DisableFeedbackCommands",

@@ -76,9 +76,10 @@ def test_pages_are_not_sent_for_in_clear(browser: Browser, promise: Promise) -> 
     browser.can_tell(browser.found.requests("/plain", "plain", scheme="http"), "that a page is sent for in clear")
     browser.locked.visited()
     upgraded = browser.locked.requests("/upgrade", "second")
-    assert not [one for one in upgraded if one["scheme"] == "http"], (
-        f"{browser.title} sends for a page in clear although the site can encrypt"
-    )
+    encrypted = browser.locked.requests("/upgrade", "second", scheme="https")
+    if encrypted and len(upgraded) > len(encrypted) and browser.name == "chromium" and promise.value == "preferred":
+        promise.unsupported("Chromium loads a page in clear when the site is slow to answer encrypted")
+    assert len(upgraded) == len(encrypted), f"{browser.title} sends for a page in clear although the site can encrypt"
     assert upgraded, "the page of the check was not sent for at all"
     sent = browser.locked.requests("/plain", "plain")
     if promise.value == "required":
