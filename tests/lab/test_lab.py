@@ -120,6 +120,23 @@ def test_switched_off_machines_come_back_as_they_were(lab: Lab) -> None:
     lab.exec("public-1", ["test", "-e", "/etc/kept"])
 
 
+def test_a_machine_comes_back_as_it_was_at_its_snapshot(lab: Lab) -> None:
+    with pytest.raises(LabError, match="staff-1 has no snapshot"):
+        lab.restore("staff-1")
+    copyright_, folder = "/usr/share/doc/bash/copyright", "/usr/share/doc/apt"
+    lab.exec("staff-1", ["sh", "-c", f"echo then > /etc/kept; rm {copyright_}; rm -r {folder}; mkdir {folder}"])
+    lab.snapshot("staff-1")
+    lab.exec("staff-1", ["sh", "-c", f"echo now > /etc/kept; touch /etc/later {folder}/later; echo > {copyright_}"])
+    lab.reset("staff-1")
+    assert lab.exec("staff-1", ["test", "-e", "/etc/kept"], check=False).returncode == 1
+    lab.restore("staff-1")
+    assert lab.exec("staff-1", ["cat", "/etc/kept"]).stdout == "then\n"
+    assert lab.exec("staff-1", ["ls", folder]).stdout == "", "a folder of the image that was emptied is full again"
+    for gone in (copyright_, "/etc/later"):
+        assert lab.exec("staff-1", ["test", "-e", gone], check=False).returncode == 1
+    assert ssh(lab, "staff-1", "hostname") == "staff-1"
+
+
 def test_a_machine_whose_supervisor_was_killed_is_started_again(lab: Lab) -> None:
     found = processes.find(lab.places.label("staff-1"))
     for pid in found.supervisors:

@@ -23,20 +23,45 @@ from readingroom.lab import Lab
 
 from .conftest import ENGINES, changes_of, promise
 from .test_given_back import unexpected
-from .witness import look
+from .witness import Snapshot, look
 
 pytestmark = pytest.mark.lab
 QUICK: Engine = "pyinfra"
 MACHINE = "public-1"
+LOGINS = ["shared_login_removal"]
 
 
 @pytest.fixture(autouse=True)
-def _as_found(lab: Lab, site: Site) -> Iterator[None]:
-    """The machine as it was found, and a site with the lab's own policy, whatever a test did."""
-    lab.up()
-    lab.reset(MACHINE)
+def _own_policy(site: Site) -> Iterator[None]:
+    """A site with the lab's own policy, whatever a test did."""
     yield
     promise(site)
+
+
+@pytest.fixture
+def as_found(lab: Lab) -> Snapshot:
+    """The machine as it was found."""
+    lab.up()
+    lab.reset(MACHINE)
+    return look(lab, MACHINE)
+
+
+@pytest.fixture(scope="module")
+def _hardened_once(lab: Lab, site: Site) -> Snapshot:
+    lab.up()
+    lab.reset(MACHINE)
+    before = look(lab, MACHINE)
+    lab.exec(MACHINE, ["sh", "-c", "echo CANARY >> /var/log/wtmp"])
+    hardened(site)
+    lab.snapshot(MACHINE)
+    return before
+
+
+@pytest.fixture
+def as_hardened(lab: Lab, _hardened_once: Snapshot) -> Snapshot:
+    """The machine with all roles applied; what it was before, to compare with."""
+    lab.restore(MACHINE)
+    return _hardened_once
 
 
 def hardened(
@@ -53,9 +78,8 @@ def given_back(
     return undo(site, roles=roles, machines=[MACHINE], check=check, leave=leave).machines[MACHINE]
 
 
+@pytest.mark.usefixtures("as_hardened")
 def test_the_record_is_for_root_alone_and_holds_no_record_of_use(lab: Lab, site: Site) -> None:
-    lab.exec(MACHINE, ["sh", "-c", "echo CANARY >> /var/log/wtmp"])
-    hardened(site)
     place = "/var/lib/readingroom/prior"
     modes = lab.exec(MACHINE, ["find", place, "-printf", "%U %m\n"]).stdout.split("\n")
     assert {line for line in modes if line} == {"0 700", "0 600"}
@@ -64,8 +88,8 @@ def test_the_record_is_for_root_alone_and_holds_no_record_of_use(lab: Lab, site:
     assert not list(site.build.rglob("*prior*"))
 
 
+@pytest.mark.usefixtures("as_hardened")
 def test_undo_of_one_role_leaves_the_others_as_they_are(lab: Lab, site: Site) -> None:
-    hardened(site)
     result = given_back(site, ["log_retention"])
     assert result.status == "ok", result.message
     assert hardened(site, ["print_queue_purge", "shared_login_removal"], check=True).changes == ()
@@ -73,22 +97,20 @@ def test_undo_of_one_role_leaves_the_others_as_they_are(lab: Lab, site: Site) ->
     assert lab.exec(MACHINE, ["test", "-e", "/usr/local/lib/readingroom/print_purge.py"]).returncode == 0
 
 
-def test_what_the_policy_lets_go_of_comes_back_as_it_was(lab: Lab, site: Site) -> None:
+def test_what_the_policy_lets_go_of_comes_back_as_it_was(lab: Lab, site: Site, as_found: Snapshot) -> None:
     """Passwords may be any: the rules go, and so do the packages that came for them; a foreign file of that name returns."""
-    before = look(lab, MACHINE)
 
     def weakest(text: str) -> str:
         return text.replace("public:\n  accounts:\n", "public:\n  accounts:\n    passwords: any\n")
 
-    logins = ["shared_login_removal"]
-    hardened(site, logins)
+    hardened(site, LOGINS)
     assert "ii" in lab.exec(MACHINE, ["dpkg", "-l", "libpam-pwquality"]).stdout
     promise(site, weakest)
-    announced = hardened(site, logins, check=True)
-    assert changes_of(hardened(site, logins)) == changes_of(announced)
-    assert hardened(site, logins).changes == ()
+    announced = hardened(site, LOGINS, check=True)
+    assert changes_of(hardened(site, LOGINS)) == changes_of(announced)
+    assert hardened(site, LOGINS).changes == ()
     after = look(lab, MACHINE)
-    let_go = {path for path in unexpected(before, after) if path.startswith(("/etc/security", "/etc/pam.d", "/usr"))}
+    let_go = {path for path in unexpected(as_found, after) if path.startswith(("/etc/security", "/etc/pam.d", "/usr"))}
     assert let_go == set()
 
 
@@ -98,6 +120,7 @@ SESSIONS_AS_DEBIAN_HAS_THEM = """
      own_programs: any, reset: kept, swap: any, temporary_files: shared, usb_sticks: any}"""
 
 
+@pytest.mark.usefixtures("as_found")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_sessions_that_the_policy_lets_go_of_are_as_they_were(lab: Lab, site: Site, engine: Engine) -> None:
     """Found again: files of that name from before, the lines of PAM, and the home on the disk."""
@@ -121,9 +144,7 @@ def test_sessions_that_the_policy_lets_go_of_are_as_they_were(lab: Lab, site: Si
     assert let_go == set()
 
 
-def test_a_patron_at_work_keeps_the_home_and_undo_says_so(lab: Lab, site: Site) -> None:
-    before = look(lab, MACHINE)
-    hardened(site)
+def test_a_patron_at_work_keeps_the_home_and_undo_says_so(lab: Lab, site: Site, as_hardened: Snapshot) -> None:
     session = ["systemd-run", "--quiet", "--uid=patron", "--property=PAMName=login", "--unit=at-work", "sleep", "600"]
     lab.exec(MACHINE, session)
     lab.exec(MACHINE, ["sh", "-c", "until ls -A /run/readingroom-session/open | grep -q .; do sleep 0.1; done"])
@@ -133,7 +154,7 @@ def test_a_patron_at_work_keeps_the_home_and_undo_says_so(lab: Lab, site: Site) 
     assert lab.exec(MACHINE, ["findmnt", "-n", "-o", "FSTYPE", "/home/patron"]).stdout.strip() == "tmpfs"
     lab.exec(MACHINE, ["systemctl", "stop", "at-work.service"])
     _eventually(lambda: given_back(site).status == "ok")
-    assert unexpected(before, look(lab, MACHINE)) == {}
+    assert unexpected(as_hardened, look(lab, MACHINE)) == {}
 
 
 _CHILD = """
@@ -174,19 +195,21 @@ def _killed_in_the_middle(site: Site, verb: str, patience: int) -> None:
     raise AssertionError("the run ended before it could be killed")
 
 
-@pytest.mark.parametrize(("applied", "undone"), [(12, None), (45, 1), (None, 2)])
-def test_a_machine_is_whole_after_runs_that_were_killed(
-    lab: Lab, site: Site, applied: int | None, undone: int | None
+@pytest.mark.parametrize(("applied", "undone"), [(12, None), (45, 1)])
+def test_a_machine_is_whole_after_a_harden_that_was_killed(
+    lab: Lab, site: Site, as_found: Snapshot, applied: int, undone: int | None
 ) -> None:
-    before = look(lab, MACHINE)
-    if applied:
-        _killed_in_the_middle(site, "harden", applied)
-    else:
-        hardened(site)
+    _killed_in_the_middle(site, "harden", applied)
     if undone:
         _eventually(lambda: _try_kill(site, undone))
     _eventually(lambda: given_back(site).status == "ok")
-    assert unexpected(before, look(lab, MACHINE)) == {}
+    assert unexpected(as_found, look(lab, MACHINE)) == {}
+
+
+def test_a_machine_is_whole_after_an_undo_that_was_killed(lab: Lab, site: Site, as_hardened: Snapshot) -> None:
+    _eventually(lambda: _try_kill(site, 2))
+    _eventually(lambda: given_back(site).status == "ok")
+    assert unexpected(as_hardened, look(lab, MACHINE)) == {}
 
 
 def _try_kill(site: Site, patience: int) -> bool:
@@ -205,10 +228,11 @@ def _eventually(done: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.usefixtures("as_found")
 def test_the_way_in_and_the_last_administrator_outlive_an_undo(lab: Lab, site: Site) -> None:
     """As found, sshd let nobody but the desk in and ada was no administrator; since then circdesk's password is gone."""
     lab.exec(MACHINE, ["gpasswd", "--delete", "ada", "sudo"])
-    hardened(site)
+    hardened(site, LOGINS)
     assert "ada" in lab.exec(MACHINE, ["getent", "group", "sudo"]).stdout
     lab.exec(MACHINE, ["passwd", "--lock", "circdesk"])
     lab.exec(MACHINE, ["usermod", "--password", "!", "circdesk"])
@@ -218,8 +242,8 @@ def test_the_way_in_and_the_last_administrator_outlive_an_undo(lab: Lab, site: S
     assert any("nobody else could administer" in note for note in result.notes)
 
 
+@pytest.mark.usefixtures("as_hardened")
 def test_a_prior_state_that_would_shut_us_out_is_not_given_back(lab: Lab, site: Site) -> None:
-    hardened(site)
     state = "/var/lib/readingroom/prior/shared_login_removal/state.json"
     record = json.loads(lab.exec(MACHINE, ["cat", state]).stdout)
     shut = "AllowUsers circdesk\n"
@@ -234,6 +258,7 @@ def test_a_prior_state_that_would_shut_us_out_is_not_given_back(lab: Lab, site: 
     assert given_back(site, check=True).status == "ok", "we can still come in"
 
 
+@pytest.mark.usefixtures("as_found")
 def test_a_machine_that_is_off_is_listed_and_the_others_are_given_back(lab: Lab, site: Site) -> None:
     hardened(site, ["print_queue_purge"])
     lab.down(["staff-1"])
@@ -247,8 +272,8 @@ def test_a_machine_that_is_off_is_listed_and_the_others_are_given_back(lab: Lab,
     assert result.machines[MACHINE].changes
 
 
+@pytest.mark.usefixtures("as_hardened")
 def test_leaving_removes_every_trace(lab: Lab, site: Site) -> None:
-    hardened(site)
     lab.exec(MACHINE, ["touch", "/etc/systemd/system/readingroom-forgotten.timer", "/etc/readingroom/forgotten"])
     result = given_back(site, leave=True)
     assert result.status == "ok", result.message

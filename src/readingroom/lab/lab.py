@@ -147,10 +147,26 @@ class Lab:
             self._runner(name).destroy()
         self.up([name])
 
+    def snapshot(self, name: str) -> None:
+        """Keep one machine as it is now, for `restore` until the lab is destroyed; it is switched off and on for it."""
+        runner = self._runner(name)
+        self.down([name])
+        with self._locked():
+            runner.snapshot()
+        self.up([name])
+
+    def restore(self, name: str) -> None:
+        """Boot one machine as it was at its snapshot; raises LabError when it has none."""
+        runner = self._runner(name)
+        with self._locked():
+            runner.restore()
+        self.up([name])
+
     def destroy(self) -> None:
         """Throw the whole instance away; images stay, as long as they are current or some machine needs them."""
         with self._locked():
             self._each(MachineRunner.destroy, self._runners(None, self._recipe.machines))
+            self._each(MachineRunner.forget_snapshot, self._runners(None, self._recipe.machines))
             network.delete(self.places.switch)
             for directory in (self.places.run, self.places.state):
                 shutil.rmtree(directory, ignore_errors=True)

@@ -122,6 +122,32 @@ class MachineRunner:
         with contextlib.suppress(OSError):
             MEMORY.rmdir()
 
+    def snapshot(self) -> None:
+        """Keep all there is of the machine, in the place of what was kept before; it must be off."""
+        self.forget_snapshot()
+        for directory, kept in self._snapshots.items():
+            if directory.exists():
+                _copy(directory, kept)
+
+    def restore(self) -> None:
+        """Cut the machine off, if it runs, and have all there is of it as it was at its snapshot."""
+        if not self._snapshots[self.state].exists():
+            raise LabError(f"{self.machine.name} has no snapshot", "take one first")
+        self.destroy()
+        for directory, kept in self._snapshots.items():
+            if kept.exists():
+                _copy(kept, directory)
+
+    def forget_snapshot(self) -> None:
+        """Remove what was kept."""
+        for kept in self._snapshots.values():
+            shutil.rmtree(kept, ignore_errors=True)
+
+    @property
+    def _snapshots(self) -> dict[Path, Path]:
+        """Where what is of a machine is kept, beside itself."""
+        return {place: place.with_name(f"{place.name}.snapshot") for place in (self.state, MEMORY / self.label)}
+
     # Starting and stopping
 
     def start(self) -> None:
@@ -272,3 +298,8 @@ class MachineRunner:
         while os.path.ismount(root):
             if subprocess.run(["umount", str(root)], capture_output=True, check=False).returncode != 0:
                 subprocess.run(["umount", "--lazy", str(root)], capture_output=True, check=True)
+
+
+def _copy(directory: Path, to: Path) -> None:
+    """Copy with owners, links, devices and the overlay's own attributes."""
+    subprocess.run(["cp", "--archive", "--reflink=auto", str(directory), str(to)], check=True)
