@@ -112,12 +112,8 @@ class Bench:
     spent: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def ready(cls, lab: Lab, site: Site, say: Callable[[str], None]) -> Bench:
-        """Fresh machines, hardened once."""
-        for machine in site.machines:
-            lab.reset(machine.name)
-        _must_work(harden(site, engine="ansible"))
-        baseline = verify.run(site)
+    def ready(cls, lab: Lab, site: Site, baseline: verify.Evidence, say: Callable[[str], None]) -> Bench:
+        """Machines that were hardened and verified."""
         untested = [name for one in baseline.machines.values() for name, found in one.controls.items()
                     if found.verdict == "not-tested"]  # fmt: skip
         if untested:  # a busy computer's doing; where it is not, it will be the same again
