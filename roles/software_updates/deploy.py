@@ -22,12 +22,12 @@ def apply(variables: dict[str, Any]) -> None:
                 f"{path} takes an archive on trust, so what is installed from it gets no updates any more. Ask its maker "
                 "for a signed one."
             )
-        role.files(lambda item: bool(item["first"]))
+        role.files(lambda item: "first" in item)
         _switch_off(role)
         role.flush()  # what is installed from here on comes from signed archives
         role.packages()
         role.directories()
-        role.files(lambda item: not item["first"])
+        role.files(lambda item: "first" not in item)
         role.units()
 
 

@@ -6,7 +6,7 @@
 
 The program lies in the role's `files/`, needs Python's standard library only, reads `asked` as JSON from standard input,
 changes nothing, and prints one JSON object. The role's other variables know that as `__<role>_found`. Ansible runs it in
-the role's `tasks/look.yml`; pyinfra and the record of what was there before run it from here. This module must not know
+`playbooks/tasks/ask.yml`; pyinfra and the record of what was there before run it from here. This module must not know
 how a machine is reached.
 """
 

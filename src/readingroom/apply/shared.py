@@ -7,9 +7,10 @@
             role.files()
             role.units()
 
-`Role` reads the same `vars/main.yml` and the same templates as the Ansible tasks do. It runs while pyinfra
-executes (each operation at once, in order) and in a dry run (nothing executes, everything is announced); a role
-does not see the difference. It must not know any role by name, nor how the machine is reached.
+`Role` reads the same `vars/main.yml` and the same templates as the Ansible tasks do; the files of playbooks/tasks/ do what
+the methods of the same names do here. It runs while pyinfra executes (each operation at once, in order) and in a dry run
+(nothing executes, everything is announced); a role does not see the difference. It must not know any role by name, nor
+how the machine is reached.
 """
 
 from __future__ import annotations
@@ -259,8 +260,8 @@ class Role:
         return self._file(item, self._paths([path])[path])
 
     def absent(self) -> None:
-        """Remove `manages.absent`: paths, or {path, triggers, when}; a directory goes with all that is in it."""
-        wanted = [{"path": item} if isinstance(item, str) else item for item in self.wanted("absent")]
+        """Remove `manages.absent`: {path, triggers}; a directory goes with all that is in it."""
+        wanted = self.wanted("absent")
         before = self._paths([item["path"] for item in wanted])
         for item in wanted:
             if before[item["path"]].exists:

@@ -149,8 +149,6 @@ def _managed(root: Path, catalogue: Catalogue) -> str:
 
 
 def _listed(entries: Any) -> Iterable[Any]:
-    if isinstance(entries, str):
-        return [f"as the policy needs them: {entries.strip('{} ')}"] if "{{" in entries else [entries]
     return [entries] if isinstance(entries, Mapping) else entries
 
 

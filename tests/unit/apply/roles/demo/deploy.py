@@ -1,4 +1,4 @@
-"""The test role as a pyinfra deploy."""
+"""The test role as a pyinfra deploy; tasks/ is the same for Ansible."""
 
 from __future__ import annotations
 
