@@ -30,7 +30,9 @@ class Answer(FactBase[dict[str, Any]]):
 def apply(variables: dict[str, Any]) -> None:
     """Apply the role to the machine at hand."""
     with Role("shared_login_removal", variables) as role:
-        role.handler("reload-sshd", lambda: role.script("Reload ssh.service", "sshd -t && systemctl reload ssh.service"))
+        role.handler(
+            "reload-sshd", lambda: role.script("Reload ssh.service", "sshd -t && systemctl reload ssh.service")
+        )
         before = _ask(role, "plan")
         if before["refusals"]:
             raise PyinfraError("\n".join(["Nothing was changed.", *before["refusals"]]))
