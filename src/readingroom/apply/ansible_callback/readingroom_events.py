@@ -123,10 +123,10 @@ def _face(result: Any) -> dict[str, str]:
         unit = str(found.get("name") or label or asked.get("name", ""))
         unit = unit if "." in unit else f"{unit}.service"
         return {"act": "restart" if state in ("restarted", "reloaded") else "unit", "subject": unit}
-    if module == "file" and path:
+    if module in ("file", "managed_path") and path:
         acts = {"directory": "directory", "absent": "remove"}
         return {"act": acts.get(str(state), "write"), "subject": path}
-    if path and module in ("template", "copy", "debug"):
+    if path and module in ("template", "copy"):
         return {"act": "write", "subject": path}
     return {"act": "step", "subject": ""}
 
