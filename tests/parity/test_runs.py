@@ -70,7 +70,7 @@ def test_ctrl_c_ends_in_plain_words_and_the_next_run_finishes_the_work(lab: Lab,
     assert any(line.startswith("Not finished: ") for line in words)
     assert any("To go on" in line for line in words)
     assert _mark(lab)
-    after = harden(site, engine=QUICK, roles=LONG_ROLE, machines=["public-1"])
+    after = harden(site, engine=QUICK, machines=["public-1"])
     assert after.ok, after.machines["public-1"].message
     assert not _mark(lab)
 
@@ -82,7 +82,7 @@ def test_a_killed_controller_does_not_shut_the_machine(lab: Lab, site: Site, eng
     child.wait()
     deadline = time.monotonic() + 60
     while True:  # what was under way ends by itself; then the lock is free
-        after = harden(site, engine=QUICK, roles=LONG_ROLE, machines=["public-1"])
+        after = harden(site, engine=QUICK, machines=["public-1"])
         if after.ok or time.monotonic() > deadline:
             break
         time.sleep(0.5)

@@ -19,7 +19,6 @@ def face(module: str, found: dict, **arguments: object) -> dict[str, str]:
     [
         ("template", {"dest": "/etc/x"}, {}, ("write", "/etc/x")),
         ("copy", {"_ansible_item_label": "/etc/x"}, {}, ("write", "/etc/x")),
-        ("managed_path", {"path": "/etc/x"}, {"state": "file"}, ("write", "/etc/x")),
         ("debug", {"msg": "lock it"}, {}, ("step", "")),
         ("file", {"path": "/etc/x.d"}, {"state": "directory"}, ("directory", "/etc/x.d")),
         ("file", {"path": "/etc/x"}, {"state": "absent"}, ("remove", "/etc/x")),

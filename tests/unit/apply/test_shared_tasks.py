@@ -119,11 +119,10 @@ def _tasks() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_the_shared_tasks_change_nothing_but_what_a_list_names() -> None:
     for where, task in _tasks():
-        module = next(word for word in task if word.startswith("ansible.") or word == "managed_path")
+        module = next(word for word in task if word.startswith("ansible.") or word == "managed_paths")
         short, asked = module.rpartition(".")[2], task[module]
-        if short == "managed_path":
-            assert LISTS in task["loop"], where
-            assert asked["path"] == "{{ item.path }}", where
+        if short == "managed_paths":
+            assert LISTS in asked["entries"] or LISTS in task["vars"]["__entries"], where
         elif short == "command":
             assert task["changed_when"] is False, where
         else:

@@ -58,10 +58,19 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _settled(self, result: Any, label: str = "") -> None:
         machine, role, what = self._of(result, label)
-        if result.result.get("changed"):
+        if "managed" in result.result:
+            self._managed(result)
+        elif result.result.get("changed"):
             self._emit("changed", machine, role, what, _diff(result.result), **_face(result))
         elif result.task.action.rpartition(".")[2] == "debug" and "msg" in result.result:
             self._emit("note", machine, role, "", str(result.result["msg"]))
+
+    def _managed(self, result: Any) -> None:
+        """What managed_paths made of a role's list, path by path."""
+        act = {"directory": "directory", "absent": "remove"}.get(result.task.args["state"], "write")
+        for one in result.result["managed"]:
+            path = one["path"]
+            self._emit("changed", *self._of(result, path), _diff(one), act=act, subject=path)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         role, _, what = str(task.get_name()).rpartition(" : ")
@@ -86,6 +95,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._emit("changed", *self._of(result, _label(result.result)), **_face(result))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if "managed" in result.result:
+            self._managed(result)
         if not ignore_errors and "results" not in result.result:
             self._emit("failed", *self._of(result), _reason(result.result))
 
@@ -123,7 +134,7 @@ def _face(result: Any) -> dict[str, str]:
         unit = str(found.get("name") or label or asked.get("name", ""))
         unit = unit if "." in unit else f"{unit}.service"
         return {"act": "restart" if state in ("restarted", "reloaded") else "unit", "subject": unit}
-    if module in ("file", "managed_path") and path:
+    if module == "file" and path:
         acts = {"directory": "directory", "absent": "remove"}
         return {"act": acts.get(str(state), "write"), "subject": path}
     if path and module in ("template", "copy"):
