@@ -75,15 +75,18 @@ def test_pages_are_not_sent_for_in_clear(browser: Browser, promise: Promise) -> 
     browser.heeds()
     browser.can_tell(browser.found.requests("/plain", "plain", scheme="http"), "that a page is sent for in clear")
     browser.locked.visited()
-    upgraded = browser.locked.requests("/upgrade", "second")
-    encrypted = browser.locked.requests("/upgrade", "second", scheme="https")
-    if encrypted and len(upgraded) > len(encrypted) and browser.name == "chromium" and promise.value == "preferred":
-        promise.unsupported("Chromium loads a page in clear when the site is slow to answer encrypted")
-    assert len(upgraded) == len(encrypted), f"{browser.title} sends for a page in clear although the site can encrypt"
-    assert upgraded, "the page of the check was not sent for at all"
+    for page in ("/upgrade", "/slow") if browser.name == "firefox" else ("/upgrade",):
+        encrypted = browser.locked.requests(page, "second", scheme="https")
+        in_clear = len(browser.locked.requests(page, "second")) > len(encrypted)
+        # Chromium goes on in clear by itself when a site is slow: then it has tried before
+        tried = encrypted and browser.name == "chromium" and promise.value == "preferred"
+        assert tried or not in_clear, f"{browser.title} sends for a page in clear although the site can encrypt"
+        assert encrypted, "the page of the check was not sent for at all"
     sent = browser.locked.requests("/plain", "plain")
     if promise.value == "required":
         assert not sent, f"{browser.title} sends for a page in clear without asking"
+    elif browser.name == "chromium":
+        promise.unsupported("Chromium loads a page in clear when the site has not answered encrypted within 3 seconds")
     ways = "was not sent for" if promise.value == "required" else "was sent for only where the site cannot encrypt"
     promise.observed(f"{browser.title}: a page in clear {ways}")
 

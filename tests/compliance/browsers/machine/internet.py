@@ -26,7 +26,7 @@ import ground
 import pages
 
 DNS_MESSAGE = "application/dns-message"
-# A busy site: both browsers lose patience with an encrypted one after 3 seconds, unless they are told to have more.
+# A busy site: Firefox loses patience with an encrypted one after 3 seconds, unless it is told to have more.
 SLOW_SECONDS = 5
 
 
@@ -220,8 +220,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             internet.record.requests, host=host, scheme=self.server.scheme, method=self.command,  # type: ignore[attr-defined]
             path=path, query=query, body=body[:20000], **headers,
         )  # fmt: skip
-        if path == "/upgrade" and self.server.scheme == "https":  # type: ignore[attr-defined]
-            internet.record.wait(lambda: internet.record.asked("/upgrade", scheme="http"), SLOW_SECONDS)
+        if path == "/slow" and self.server.scheme == "https":  # type: ignore[attr-defined]
+            internet.record.wait(lambda: internet.record.asked("/slow", scheme="http"), SLOW_SECONDS)
         if path == "/second":
             # A tracker cannot know somebody again before it has seen them once.
             internet.record.wait(lambda: internet.record.asked("/report"), 15)

@@ -101,6 +101,7 @@ def _urls(seat: Seat, job: dict[str, Any]) -> dict[str, str]:
         "visit": f"https://{hosts['first']}/visit",
         "second": f"https://{hosts['second']}/second",
         "upgrade": f"http://{hosts['second']}/upgrade",
+        "slow": f"http://{hosts['second']}/slow",
         "plain": f"http://{hosts['plain']}/plain",
         "form": f"https://{hosts['first']}/form",
         "note": f"https://{hosts['first']}/note",
@@ -201,8 +202,9 @@ def firefox_found(seat: Seat, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chromium_tour(seat: Seat, job: dict[str, Any]) -> tuple[chromium.Chromium, dict[str, Any]]:
-    urls = [url for name, url in _urls(seat, job).items() if name not in ("form", "note", "plain")]
-    urls.append(_urls(seat, job)["plain"])  # last, since it may be the end of the way
+    urls = [url for name, url in _urls(seat, job).items() if name not in ("form", "note", "upgrade", "slow", "plain")]
+    # last, since each may be the end of the way: Chromium has 3 seconds of patience, which no setting gives it more of
+    urls += [_urls(seat, job)[name] for name in ("upgrade", "plain")]
     _chain(seat, urls)
     browser = chromium.Chromium(seat, CHROMIUM_WISHES, urls[0], side_load=True)
     seat.record.wait(lambda: seat.record.asked("/visit"), 120)
