@@ -31,6 +31,10 @@ class Sight:
             and all(one[key] == value for key, value in wanted.items())
         ]
 
+    def in_clear(self, host: str) -> int:
+        """How many requests of any kind a host got unencrypted."""
+        return sum(one["host"] == self.hosts[host] and one["scheme"] == "http" for one in self.found["requests"])
+
     def visited(self) -> dict[str, Any]:
         """What the page said of the browser; raises when the visit was not to be seen."""
         reports = self.requests("/report", "first")
