@@ -242,9 +242,11 @@ def test_ctrl_c_lets_the_test_tidy_up(site, promise, tmp_path):
     expectations = site.build / "expectations.json"
     expectations.write_text(expectations.read_text().replace("a.none", "a.one"))
     script = f"""
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from readingroom.verify import run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs these tests in the background ignores Ctrl-C
 root = Path({str(site.root)!r})
 site = SimpleNamespace(name="springfield", root=root, build=root / "build/springfield", ssh_config=root / "ssh_config")
 run(site, start=lambda _site, _machine: ["/bin/sh"])
