@@ -65,9 +65,10 @@ def as_root(script: str) -> str:
     return f"exec sh -c {shlex.quote(outer)}"
 
 
-def ssh_command(ssh_config: Path, machine: str, script: str) -> list[str]:
-    """OpenSSH's argument list for running `script` as root on `machine`."""
-    return ["ssh", "-F", str(ssh_config), "-T", "-o", "BatchMode=yes", "--", machine, as_root(script)]
+def ssh_command(ssh_config: Path, machine: str, script: str, *, fresh: bool = False) -> list[str]:
+    """OpenSSH's argument list for running `script` as root on `machine`; `fresh` shares no connection that is open."""
+    alone = ["-o", "ControlMaster=no", "-o", "ControlPath=none"] if fresh else []
+    return ["ssh", "-F", str(ssh_config), "-T", "-o", "BatchMode=yes", *alone, "--", machine, as_root(script)]
 
 
 class Conversation:
@@ -98,6 +99,8 @@ class Conversation:
 
     def listen(self, deadline: float) -> bool:
         """Take in what has arrived; False when both streams have ended. `TimeoutError` at the deadline."""
+        if not self._streams.get_map():
+            return False
         ready = self._streams.select(max(0.0, deadline - time.monotonic()))
         if not ready:
             raise TimeoutError
@@ -162,9 +165,9 @@ class RootShell:
         self._talk.say(self._mark.encode() + b"\n")
 
     @classmethod
-    def over_ssh(cls, ssh_config: Path, machine: str, password: str | None = None) -> RootShell:
-        """A root shell on `machine`. Raises `CannotConnect` or `PasswordNeeded`."""
-        return cls(ssh_command(ssh_config, machine, _LOOP), password)
+    def over_ssh(cls, ssh_config: Path, machine: str, password: str | None = None, *, fresh: bool = False) -> RootShell:
+        """A root shell on `machine`, with `fresh` over a new connection. Raises `CannotConnect` or `PasswordNeeded`."""
+        return cls(ssh_command(ssh_config, machine, _LOOP, fresh=fresh), password)
 
     @classmethod
     def here(cls) -> RootShell:
@@ -187,7 +190,7 @@ class RootShell:
             except TimeoutError:
                 self._talk.close(patience=0)
                 raise ShellLost(f"a command took longer than {timeout or 3600:.0f} seconds") from None
-            if not alive and not out_mark.search(stdout):
+            if not alive and not (out_mark.search(stdout) and err_mark in stderr):
                 raise ShellLost("the connection broke while a command was running")
         out, err = bytes(stdout[: ended.start()]), bytes(stderr).partition(err_mark)[0]
         status = int(ended[1])

@@ -139,3 +139,16 @@ def test_no_secret_and_no_script_of_a_role_is_an_argument() -> None:
     ours = ssh_command(Path("/cfg"), "desk-3", "echo reading-room-ready")
     assert ours[:3] == ["ssh", "-F", "/cfg"]
     assert ours[-2] == "desk-3"
+
+
+def test_a_shell_that_is_lost_says_so_each_time_and_at_once() -> None:
+    shell = RootShell.here()
+    for _ in range(2):
+        with pytest.raises(ShellLost, match="broke"):
+            shell.run("kill -9 $$", timeout=20)
+
+
+def test_an_end_of_which_only_half_arrived_is_no_answer() -> None:
+    shell = RootShell(["sh", "-c", "echo reading-room-ready; read -r m; read -r n; printf '\\n%s 0\\n' \"$m\""])
+    with pytest.raises(ShellLost, match="broke"):
+        shell.run("true", timeout=20)
