@@ -14,6 +14,7 @@ import pytest
 
 from readingroom import controls, policy, toolkit
 from readingroom.apply import ApplyResult, Engine, MachineResult, Plan, harden, planned, undo
+from readingroom.apply.engines import roles_in_order
 from readingroom.cli.prepare import policy_path
 from readingroom.compile import compile_site
 from readingroom.fleet import Site, load_site
@@ -22,7 +23,7 @@ from readingroom.lab import Lab
 from .witness import Snapshot, look
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
-ROLES = sorted(path.name for path in Path(toolkit.root(), "roles").iterdir() if (path / "tasks").is_dir())
+ROLES = sorted(roles_in_order(toolkit.root()))
 
 
 @pytest.fixture(scope="session")

@@ -40,12 +40,12 @@ class Child:
 
     def _kill(self) -> None:
         # Ansible's workers have sessions of their own, so that the process group is not all of it.
-        for pid in [*_descendants(self._process.pid), self._process.pid]:
+        for pid in [*descendants(self._process.pid), self._process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """The processes below `pid`, deepest first."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):

@@ -31,7 +31,7 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 from readingroom.apply.connector import SHELL, RootShellConnector
 from readingroom.apply.model import Event
 from readingroom.apply.root_shell import CannotConnect, PasswordNeeded, RootShell, ShellLost
-from readingroom.apply.shared import FACES, NOTES, ROLES, UNFINISHED, Face, changed
+from readingroom.apply.shared import AGAIN, FACES, NOTES, ROLES, UNFINISHED, Face, changed
 from readingroom.errors import ReadingRoomError
 
 EVENTS_FD = "READINGROOM_EVENTS_FD"
@@ -104,6 +104,7 @@ class MachineRun(BaseStateCallback):
                 ROLES: self.job.roles_path,
                 UNFINISHED: self.job.unfinished,
                 NOTES: self._note,
+                AGAIN: self._again,
             }
         )
         self.state = State(inventory, Config(), check_for_changes=self.job.check)  # type: ignore[no-untyped-call]
@@ -113,6 +114,9 @@ class MachineRun(BaseStateCallback):
         logging.getLogger("pyinfra").addHandler(_Collector(self._errors))
         self.host.connect(raise_exceptions=True)
         self.state.activate_host(self.host)
+
+    def _again(self) -> RootShell:
+        return RootShell.over_ssh(Path(self.job.ssh_config), self.job.machine, self.job.password, fresh=True)
 
     def _note(self, text: str) -> None:
         self.emit(Event("note", self.job.machine, self.role, detail=text))

@@ -37,6 +37,7 @@ from readingroom.apply.rendering import defined, holds, render_file
 
 ROLES = "readingroom.roles"  # key in host.connector_data: the folder of all roles
 NOTES = "readingroom.notes"  # … what takes a word for the person at the keyboard
+AGAIN = "readingroom.again"  # … what opens a root shell over a connection of its own, shared with nobody
 UNFINISHED = "readingroom.unfinished"  # … an earlier run was cut short: its handlers may still be due
 FACES = "readingroom.faces"  # key in host.connector_data: operation hash → the `Face` of the change
 
@@ -54,6 +55,15 @@ class Face:
     subject: str = ""
     detail: str = ""
     steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is to be done to a file, in words; `rewritten` when it is more than its rights."""
+
+    what: str
+    detail: str
+    rewritten: bool
 
 
 @operation()
@@ -298,17 +308,25 @@ class Role:
 
     def _file(self, item: Mapping[str, Any], now: PathState) -> bool:
         path, content = item["path"], self.content(item)
-        differences = _differences(now, item, "file")
-        same = now.kind == "file" and now.digest == hashlib.sha256(content).hexdigest()
-        if same and not differences:
+        pending = self._pending(item, now, content)
+        if pending is None:
             return False
         if path.startswith("/etc/systemd/system/"):
             self._units_changed = True
-        script = _set_rights(item, path) if same else _write_script(item, content)
-        detail = "\n".join(differences) if same else _diff(path, now, content, bool(item.get("no_diff")))
-        what = f"{'Rights of' if same else 'Write'} {path}"
-        self.script(what, script, item.get("triggers", ()), detail, act="write", subject=path)
+        script = _write_script(item, content) if pending.rewritten else _set_rights(item, path)
+        self.script(pending.what, script, item.get("triggers", ()), pending.detail, act="write", subject=path)
         return True
+
+    def pending(self, item: Mapping[str, Any]) -> Pending | None:
+        """What would have to be done to a file of the list; None when it is as it should be."""
+        return self._pending(item, self._paths([item["path"]])[item["path"]], self.content(item))
+
+    def _pending(self, item: Mapping[str, Any], now: PathState, content: bytes) -> Pending | None:
+        path, differences = item["path"], _differences(now, item, "file")
+        same = now.kind == "file" and now.digest == hashlib.sha256(content).hexdigest()
+        if same:
+            return Pending(f"Rights of {path}", "\n".join(differences), rewritten=False) if differences else None
+        return Pending(f"Write {path}", _diff(path, now, content, bool(item.get("no_diff"))), rewritten=True)
 
 
 def _said(script: str) -> str:

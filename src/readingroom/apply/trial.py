@@ -1,0 +1,104 @@
+"""Commit-confirm for pyinfra: a file of a role's list that could cut the connection is tried before it is kept.
+
+The machine's part is `roles/commit_confirm/files/trial.py`, the same for both engines: it says what is guaranteed. Here is
+the order of things: begin, come in over a new connection, say there that it may stay; and if there is no coming in, have it
+taken back. It must not know what is tried.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.context import host
+
+from readingroom.apply.root_shell import CannotConnect, Finished, RootShell, ShellLost
+from readingroom.apply.shared import AGAIN, ROLES, Role
+
+GRACE = 30.0  # seconds after the timer in which the machine must answer again
+
+
+def commit_confirmed(role: Role, trial: Mapping[str, Any], item: Mapping[str, Any], *, working: bool) -> None:
+    """Bring `item` of the role's files to the machine by way of a trial, where it differs or is not at work.
+
+    `working` says whether the running system follows the file that is there. When the machine could not be reached with it, the
+    former settings are back: raises `PyinfraError`, or `ShellLost` where the run's own connection went as well.
+    """
+    pending = role.pending(item)
+    if pending is None and working:
+        return
+    if not role.check:
+        _try({**trial, "file": item["path"], "mode": item["mode"], "content": role.content(item).decode()})
+    if pending is None:
+        role.script(f"Bring {item['path']} to work", ":")
+    else:
+        role.script(pending.what, ":", item["triggers"], pending.detail, act="write", subject=item["path"])
+
+
+def _try(trial: Mapping[str, Any]) -> None:
+    said = _here(_script("begin", trial))
+    if said is not None:
+        raise PyinfraError(said)
+    again: Callable[[], RootShell] = host.connector_data[AGAIN]
+    try:
+        shell = again()
+    except CannotConnect:
+        _give_up(trial, again)
+    try:
+        kept = shell.run(_script("keep", trial))
+    finally:
+        shell.close()
+    if kept.status:
+        raise PyinfraError(_words(kept))
+
+
+def _give_up(trial: Mapping[str, Any], again: Callable[[], RootShell]) -> NoReturn:
+    """No way in: the old connection may still do; if not, the machine comes back by itself."""
+    end = time.monotonic() + float(trial["seconds"]) + GRACE
+    nobody = "the machine let nobody in with the new settings"
+    try:
+        said = _here(_script("back", trial))
+    except ShellLost:
+        came_back = _answers(again, end)
+        how = (
+            "so the former ones are back"
+            if came_back
+            else "and does not answer: switched off and on, it has the former ones"
+        )
+        raise ShellLost(f"{nobody}, {how}") from None
+    raise PyinfraError(
+        f"{nobody}, so the former ones are back" if said is None else f"{nobody}; to take them back failed: {said}"
+    )
+
+
+def _answers(again: Callable[[], RootShell], end: float) -> bool:
+    """Does it let a new connection in before `end`?"""
+    while time.monotonic() < end:
+        try:
+            again().close()
+        except CannotConnect:
+            time.sleep(1)  # a refusal comes at once
+            continue
+        return True
+    return False
+
+
+def _here(script: str) -> str | None:
+    """Run a script over the run's own connection; what it says when it fails."""
+    worked, output = host.run_shell_command(StringCommand(script))
+    return None if worked else output.stderr.strip() or "no reason given"
+
+
+def _words(finished: Finished) -> str:
+    return finished.stderr.strip() or "no reason given"
+
+
+def _script(verb: str, trial: Mapping[str, Any]) -> str:
+    program = Path(host.connector_data[ROLES], "commit_confirm", "files", "trial.py").read_text(encoding="utf-8")
+    return f"printf %s {shlex.quote(json.dumps(trial))} | /usr/bin/python3 -IBS -c {shlex.quote(program)} {verb}"
