@@ -33,7 +33,10 @@ SCENARIOS = FIRST[::-1] if DEPTH == "first" else ALL
 def site(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The lab's site, compiled into a folder of this suite's own."""
     prepared = prepare("lab")
-    site = dataclasses.replace(prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=library.lab.ssh_config)
+    site = dataclasses.replace(
+        prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=library.lab.ssh_config,
+        vantages=library.lab.vantages,
+    )  # fmt: skip
     compile_site("lab", prepared.policy, prepared.catalogue, site.build)
     return site
 

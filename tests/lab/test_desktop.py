@@ -99,7 +99,11 @@ def screen(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Screen:
     prepared = prepare("lab")
     machines = tuple(one for one in prepared.site.machines if one.name == MACHINE)
     site: Site = dataclasses.replace(
-        prepared.site, build=tmp_path_factory.mktemp("build"), ssh_config=lab.ssh_config, machines=machines
+        prepared.site,
+        build=tmp_path_factory.mktemp("build"),
+        ssh_config=lab.ssh_config,
+        machines=machines,
+        vantages=lab.vantages,
     )
     compile_site("lab", prepared.policy, prepared.catalogue, site.build)
     result = harden(site, engine="pyinfra", roles=["session_reset"], machines=[MACHINE])

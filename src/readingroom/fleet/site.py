@@ -50,6 +50,9 @@ class Site:
     ssh_config: Path
     machines: tuple[Machine, ...]
     rings: tuple[Ring, ...] = ()
+    # What to put before a command to run it elsewhere on the machines' network; the first is where our own connections come
+    # from, which is this computer unless it is the lab.
+    vantages: tuple[tuple[str, ...], ...] = ((),)
 
     def rings_of(self, machines: Iterable[str] | None, rings: Iterable[str] | None = None) -> tuple[Ring, ...]:
         """The rings called `rings` (None: all), in their order, with those of `machines` that are in them.
@@ -133,7 +136,8 @@ def load_site(name: str, root: Path, kinds: Mapping[str, Kind] | None = None) ->
     build = root / "build" / name
     rings = _rings(name, listed, machines)
     if name == LAB:
-        return Site(name, root, inventory, build, Lab.current().ssh_config, machines, rings)
+        lab = Lab.current()
+        return Site(name, root, inventory, build, lab.ssh_config, machines, rings, lab.vantages)
     ssh_config = build / "ssh_config"
     _write_ssh_config(ssh_config, machines)
     return Site(name, root, inventory, build, ssh_config, machines, rings)

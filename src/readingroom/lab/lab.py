@@ -65,6 +65,13 @@ class Lab:
         return self.places.ssh_config
 
     @property
+    def vantages(self) -> tuple[tuple[str, ...], ...]:
+        """What to put before a command to run it elsewhere on this instance's network: first where ssh comes from, then
+        as a visitor, whom nobody knows."""
+        names = (self.places.switch, self.places.visitor)
+        return tuple(("nsenter", f"--net={network.NAMESPACES / name}") for name in names)
+
+    @property
     def machines(self) -> list[Machine]:
         """The machines that have been made."""
         return [machine for machine in self._recipe.machines.values() if self._runner(machine.name).is_made()]
@@ -116,7 +123,7 @@ class Lab:
         suites = {runner.machine.suite for runner in runners if not runner.is_made()}
         images.ensure([self._recipe.images[suite] for suite in sorted(suites)], self.report)
         with self._locked():
-            network.ensure_switch(self.places.switch)
+            network.ensure_switch(self.places.switch, self.places.visitor)
             ssh.make_keys(self.places)
             down = [runner for runner in runners if not runner.is_supervised()]
             running = [runner for runner in runners if runner not in down]
@@ -137,7 +144,7 @@ class Lab:
         with self._locked():
             self._each(MachineRunner.stop, self._runners(names, (machine.name for machine in self.machines)))
             if not any(self.is_running(machine.name) for machine in self.machines):
-                network.delete(self.places.switch)
+                self._unplug_everything()
 
     def reset(self, name: str) -> None:
         """Throw one machine away and boot it anew from the present image."""
@@ -167,7 +174,7 @@ class Lab:
         with self._locked():
             self._each(MachineRunner.destroy, self._runners(None, self._recipe.machines))
             self._each(MachineRunner.forget_snapshot, self._runners(None, self._recipe.machines))
-            network.delete(self.places.switch)
+            self._unplug_everything()
             for directory in (self.places.run, self.places.state):
                 shutil.rmtree(directory, ignore_errors=True)
         self.prune()
@@ -200,6 +207,10 @@ class Lab:
     def enter_command(self, name: str) -> list[str]:
         """What to put before a command to run it in the machine, for callers that keep their own terminal."""
         return enter_command(self._runner(name).leader())
+
+    def _unplug_everything(self) -> None:
+        for namespace in (self.places.visitor, self.places.switch):
+            network.delete(namespace)
 
     def prune(self) -> list[str]:
         """Remove outdated images that no machine of any instance stands on and nobody asked for lately."""

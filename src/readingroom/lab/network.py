@@ -14,6 +14,7 @@ from .recipe import Machine
 
 NAMESPACES = Path("/run/netns")
 GATEWAY, GATEWAY6 = "10.77.0.254", "fd77::254"
+VISITOR = Machine("visitor", "", "", 200)
 _BRIDGE = "br0"
 
 
@@ -46,10 +47,15 @@ def delete(namespace: str) -> None:
         (NAMESPACES / namespace).unlink(missing_ok=True)
 
 
-def ensure_switch(switch: str) -> None:
-    """Make the instance's bridge, unless it is there."""
-    if exists(switch) and _ip("-n", switch, "addr", "show", _BRIDGE, check=False).stdout.count(GATEWAY):
-        return
+def ensure_switch(switch: str, visitor: str) -> None:
+    """Make the instance's bridge and its visitor, unless they are there."""
+    if not exists(switch) or GATEWAY not in _ip("-n", switch, "addr", "show", _BRIDGE, check=False).stdout:
+        _make_switch(switch)
+    if not exists(visitor) or _ip("-n", switch, "link", "show", f"v-{VISITOR.name}", check=False).returncode:
+        plug(switch, visitor, VISITOR)
+
+
+def _make_switch(switch: str) -> None:
     _create(switch)
     _ip("-n", switch, "link", "add", _BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
     _ip("-n", switch, "addr", "add", f"{GATEWAY}/24", "dev", _BRIDGE)

@@ -69,6 +69,11 @@ class Places:
         """Name of the network namespace that holds this instance's bridge."""
         return f"rr.{self.instance}"
 
+    @property
+    def visitor(self) -> str:
+        """Name of the network namespace of somebody else on the same network: addresses, and no machine."""
+        return f"rr.{self.instance}..visitor"
+
     def label(self, machine: str) -> str:
         """The one name of a machine on the host: its network namespace, its cgroup, its nspawn name."""
         return f"rr.{self.instance}.{machine}"

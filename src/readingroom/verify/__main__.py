@@ -23,6 +23,7 @@ class _Site:
     root: Path
     build: Path
     ssh_config: Path
+    vantages: tuple[tuple[str, ...], ...]
 
 
 def main() -> int:
@@ -31,11 +32,13 @@ def main() -> int:
     home = root()
     build = home / "build" / options.site
     config = options.ssh_config
+    vantages: tuple[tuple[str, ...], ...] = ((),)
     if config is None:
         from ..lab import Lab
 
-        config = Lab.current().ssh_config
-    site = _Site(options.site, home, build, Path(config))
+        lab = Lab.current()
+        config, vantages = lab.ssh_config, lab.vantages
+    site = _Site(options.site, home, build, Path(config), vantages)
     instance = os.environ.get("READINGROOM_LAB", "") if options.site == "lab" else ""
     logs = build / "verify" / instance
     target = options.evidence or (logs if instance else build) / "evidence.json"

@@ -129,10 +129,14 @@ class RootShell(BaseBackend):  # type: ignore[misc]  # testinfra has no types
 
 def ssh_root(ssh_config: Path, machine: str) -> tuple[str, ...]:
     """The local command for a root shell on `machine`, over whatever connection the site's ssh configuration shares."""
+    return ssh_login(ssh_config, machine, '[ "$(id -u)" = 0 ] && exec /bin/sh; exec sudo -n -H /bin/sh')
+
+
+def ssh_login(ssh_config: Path, machine: str, script: str) -> tuple[str, ...]:
+    """The local command for `script` on `machine`, as whoever the site's ssh configuration logs in as."""
     options = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR")
     flags = [flag for option in options for flag in ("-o", option)]
-    become = '[ "$(id -u)" = 0 ] && exec /bin/sh; exec sudo -n -H /bin/sh'
-    return ("ssh", "-F", str(ssh_config), *flags, "-T", machine, f"/bin/sh -c {shlex.quote(become)}")
+    return ("ssh", "-F", str(ssh_config), *flags, "-T", machine, f"/bin/sh -c {shlex.quote(script)}")
 
 
 def connect(machine: str, start: Sequence[str]) -> Host:

@@ -16,11 +16,15 @@ class _Message(BaseModel):
 
 
 class Job(_Message):
-    """One machine's checks: what was promised, which controls to test, and how to get a root shell there."""
+    """One machine's checks: what was promised, which controls to test, and how to get a root shell there.
+
+    `vantages` are commands that run a Python program elsewhere on its network; the first, where our connections come from.
+    """
 
     machine: str
     start: tuple[str, ...]
     ssh_config: Path
+    vantages: tuple[tuple[str, ...], ...] = ()
     expectations: dict[str, Any]
     controls: tuple[str, ...]
     tests_dir: Path

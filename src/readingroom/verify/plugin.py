@@ -24,6 +24,7 @@ from .api import Alone, NotApplicable, Promise, Unsupported
 from .connection import Unreachable
 from .job import Job, Lost, Outcome, Report, Result
 from .privacy import Filter
+from .wire import Wire
 
 # Where a failed `assert` is a finding. Elsewhere (testinfra's own check_output, a library) it is an accident.
 _PROBES = Path(probe.__file__)
@@ -76,6 +77,11 @@ class CompliancePlugin:
     def ssh_way(self) -> tuple[Path, str]:
         """For tests that knock from outside: the ssh configuration and the machine's name in it."""
         return self._job.ssh_config, self._job.machine
+
+    @pytest.fixture(scope="session")
+    def wire(self) -> Wire:
+        """For tests that look at what crosses the machine's network cards, in both directions."""
+        return Wire(self._host, self._job.vantages)
 
     @pytest.fixture
     def promise(self, request: pytest.FixtureRequest) -> Promise:

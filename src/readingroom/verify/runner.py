@@ -29,7 +29,7 @@ from pydantic import ValidationError
 
 from ..controls.checks import bound_checks
 from ..errors import ReadingRoomError
-from .connection import ssh_root
+from .connection import ssh_login, ssh_root
 from .evidence import ControlEvidence, Evidence, MachineEvidence, Verdict
 from .job import REPORT, Done, Job, Lost, Outcome, Reached
 from .judge import NO_ANSWER, NOBODY_CHECKS, is_tested, judge
@@ -50,6 +50,8 @@ class Target(Protocol):
     def build(self) -> Path: ...
     @property
     def ssh_config(self) -> Path: ...
+    @property
+    def vantages(self) -> tuple[tuple[str, ...], ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ def over_ssh(site: Target, machine: str) -> Sequence[str]:
     return ssh_root(site.ssh_config, machine)
 
 
+def vantages(site: Target, others: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """How to run a Python program elsewhere on the network: from where we come, as whom the site knows, on other machines."""
+    here = tuple((*place, sys.executable, "-IBS", "-") for place in site.vantages)
+    return (*here, *(ssh_login(site.ssh_config, other, "exec python3 -IBS -") for other in others))
+
+
 def run(
     site: Target,
     *,
@@ -124,7 +132,9 @@ def run(
             check for check in checks if check.control in tested and promised["controls"][check.control]["role"] == role
         ]
         return Job(
-            machine=name, start=tuple(start(site, name)), ssh_config=site.ssh_config, expectations=promised,
+            machine=name, start=tuple(start(site, name)), ssh_config=site.ssh_config,
+            vantages=vantages(site, [other for other in expectations["machines"] if other != name]),
+            expectations=promised,
             controls=tuple(sorted({check.control for check in bound})), tests_dir=tests,
             files=tuple(sorted({check.path for check in bound})), log=folder / f"{name}.{role}.log",
             shuffle=shuffle,

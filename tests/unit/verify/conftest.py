@@ -44,6 +44,10 @@ class Site:
         return self.root / "ssh_config"
 
     @property
+    def vantages(self) -> tuple[tuple[str, ...], ...]:
+        return ((),)
+
+    @property
     def log(self) -> str:
         """Everything that was logged locally, of all machines."""
         return "".join(path.read_text() for path in sorted(self.build.glob("verify/*.log")))

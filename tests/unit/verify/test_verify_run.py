@@ -248,7 +248,8 @@ from types import SimpleNamespace
 from readingroom.verify import run
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs these tests in the background ignores Ctrl-C
 root = Path({str(site.root)!r})
-site = SimpleNamespace(name="springfield", root=root, build=root / "build/springfield", ssh_config=root / "ssh_config")
+build, config = root / "build/springfield", root / "ssh_config"
+site = SimpleNamespace(name="springfield", root=root, build=build, ssh_config=config, vantages=((),))
 run(site, start=lambda _site, _machine: ["/bin/sh"])
 """
     verifying = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
