@@ -42,6 +42,13 @@ def _network(text: str) -> str:
         raise Unfit(f"{text[:60]!r} is not a network", "write it like 192.0.2.0/24 or 2001:db8::/64") from None
 
 
+def _port(text: str) -> str:
+    found = re.fullmatch(r"(tcp|udp)/([1-9][0-9]{0,4})", text)
+    if not found or int(found[2]) > 65535:
+        raise Unfit(f"{text[:60]!r} is not a port", "write it like tcp/631 or udp/123")
+    return text
+
+
 def _ipp_address(text: str) -> str:
     if not re.fullmatch(r"ipps?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/%-]*)?", text):
         raise Unfit(
@@ -89,6 +96,7 @@ def _resolver(text: str) -> str:
 MEMBERS: Mapping[str, Callable[[str], Any]] = {
     "login": _login,
     "network": _network,
+    "port": _port,
     "ipp-address": _ipp_address,
     "span": _span,
     "host": _host,

@@ -1,0 +1,52 @@
+"""The rules as the template writes them, by what must be true of them for every policy."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readingroom import toolkit
+from readingroom.apply.rendering import render_file
+
+TEMPLATE = toolkit.root() / "roles" / "firewall" / "templates" / "firewall.nft.j2"
+FOUND: dict[str, Any] = {
+    "admins": ["203.0.113.5/32"], "ssh_ports": [22, 2222], "peers": ["10.0.0.0/24", "fe80::/10"],
+    "resolvers": ["10.0.0.1/32"], "printers": [],
+}  # fmt: skip
+POLICIES = [
+    dict(zip(("firewall_incoming", "firewall_outgoing", "firewall_peers", "firewall_visit_log"), words, strict=True))
+    for words in itertools.product(
+        ("any", "listed"), ("any", "listed"), ("reachable", "isolated"), ("any", "counters", "nothing")
+    )
+]
+
+
+def rules(**policy: str) -> str:
+    lists = ("closed_networks", "shared_hosts", "incoming_ports", "outgoing_ports")
+    return render_file(
+        Path(TEMPLATE), {f"firewall_{name}": [] for name in lists} | policy | {"__firewall_found": FOUND}
+    )
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda one: "-".join(one.values()))
+def test_whatever_the_policy_says(policy: dict[str, str]) -> None:
+    text = rules(**policy)
+    assert "flush ruleset" not in text, "rules of others are not ours to remove"
+    assert " log" not in text, "a visit would be written down"
+    assert text.index("ip saddr @admins4 tcp dport { 22, 2222 } accept") < text.index("chain output")
+    if "ip saddr @peers4" in text:
+        assert text.index("@admins4 tcp dport") < text.index("ip saddr @peers4"), (
+            "who administers from the same room is shut out"
+        )
+    assert ("counter" in text) == (policy["firewall_visit_log"] == "counters")
+
+
+def test_a_list_of_both_families_is_taken_apart() -> None:
+    text = rules(
+        firewall_incoming="listed", firewall_outgoing="any", firewall_peers="isolated", firewall_visit_log="nothing"
+    )
+    assert "elements = { 10.0.0.0/24 }" in text
+    assert "elements = { fe80::/10 }" in text
