@@ -12,6 +12,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.context import host
 
 from readingroom.apply.shared import Role
+from readingroom.apply.trial import commit_confirmed
 
 FILES = Path(__file__).parent / "files"
 
@@ -40,7 +41,10 @@ def apply(variables: dict[str, Any]) -> None:
             role.note(note)
         role.packages()
         role.directories()
-        role.files()
+        role.files(lambda item: not item.get("tried"))
+        for item in role.wanted("files"):
+            if item.get("tried"):
+                commit_confirmed(role, role["__shared_login_removal_trial"], item, working=True)
         role.absent()
         role.flush()
         now = before if role.check else _ask(role, "plan")
