@@ -47,7 +47,7 @@ def knocks(host: Host, wire: Wire, expects) -> list[Knocked]:  # type: ignore[no
     families = {":" in address for address in wire.addresses()}
     for one in wire.knocked(named):
         found.append(one)
-        if {":" in source for other in found if not other.first for source in other.arrived} >= families:
+        if {":" in source for other in found if not other.ours for source in other.arrived} >= families:
             break
     return found
 
@@ -72,12 +72,12 @@ def test_nothing_gets_in_but_what_is_listed(
         return
     ssh = {int(line.split()[1]) for line in probe.run(host, "sshd -T").splitlines() if line.startswith("port ")}
     for one in arrived(wire, promise, knocks, six=six):
-        ours = one.first or all(administers(promise, source) for source in one.sources(six=six))
+        ours = one.ours or all(administers(promise, source) for source in one.sources(six=six))
         allowed = listed(promise, "network.incoming_ports", "tcp") | (ssh if ours else set())
         through = {
             port for address, ports in one.answered.items() if (":" in address) == six for port in ports
         } - allowed
-        who = "where we come from" if one.first else "a stranger's place"
+        who = "where we come from" if one.ours else "a stranger's place"
         assert not through, f"{len(through)} ports that nobody listed answer over {name_of(six=six)}, tried from {who}"
         heard = {door[:3] for door in one.heard if door.endswith("6" if six else "4")}
         assert not heard, f"a program heard what was sent to it over {name_of(six=six)} ({', '.join(sorted(heard))})"
@@ -90,7 +90,7 @@ def test_nothing_gets_in_but_what_is_listed(
 def test_somebody_who_does_not_administer_was_asked(promise: Promise, knocks: list[Knocked]) -> None:
     if promise.value == "any":
         return
-    if all(one.first for one in knocks):
+    if all(one.ours for one in knocks):
         promise.not_tested("only the address that we come from was tried: no other machine of the site gets this far")
 
 

@@ -139,6 +139,14 @@ def ssh_login(ssh_config: Path, machine: str, script: str) -> tuple[str, ...]:
     return ("ssh", "-F", str(ssh_config), *flags, "-T", machine, f"/bin/sh -c {shlex.quote(script)}")
 
 
+def goes_directly(ssh_config: Path, machine: str) -> bool:
+    """Does ssh open its connection from this computer, and not by way of a command or another machine?"""
+    asked = ["ssh", "-F", str(ssh_config), "-G", machine]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    ways = [line.split(" ", 1) for line in said.stdout.splitlines() if line.startswith(("proxycommand ", "proxyjump "))]
+    return said.returncode == 0 and all(way[1] == "none" for way in ways)
+
+
 def connect(machine: str, start: Sequence[str]) -> Host:
     """A testinfra host over one root shell; nothing is opened before the first command."""
     shell = RootShell(machine, start)

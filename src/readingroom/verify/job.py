@@ -15,16 +15,20 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Job(_Message):
-    """One machine's checks: what was promised, which controls to test, and how to get a root shell there.
+class Vantage(_Message):
+    """A command that runs a Python program elsewhere on a machine's network; `ours` where our connections come from."""
 
-    `vantages` are commands that run a Python program elsewhere on its network; the first, where our connections come from.
-    """
+    argv: tuple[str, ...]
+    ours: bool = False
+
+
+class Job(_Message):
+    """One machine's checks: what was promised, which controls to test, and how to get a root shell there."""
 
     machine: str
     start: tuple[str, ...]
     ssh_config: Path
-    vantages: tuple[tuple[str, ...], ...] = ()
+    vantages: tuple[Vantage, ...] = ()
     expectations: dict[str, Any]
     controls: tuple[str, ...]
     tests_dir: Path

@@ -29,9 +29,9 @@ from pydantic import ValidationError
 
 from ..controls.checks import bound_checks
 from ..errors import ReadingRoomError
-from .connection import ssh_login, ssh_root
+from .connection import goes_directly, ssh_login, ssh_root
 from .evidence import ControlEvidence, Evidence, MachineEvidence, Verdict
-from .job import REPORT, Done, Job, Lost, Outcome, Reached
+from .job import REPORT, Done, Job, Lost, Outcome, Reached, Vantage
 from .judge import NO_ANSWER, NOBODY_CHECKS, is_tested, judge
 from .selection import select
 
@@ -90,10 +90,18 @@ def over_ssh(site: Target, machine: str) -> Sequence[str]:
     return ssh_root(site.ssh_config, machine)
 
 
-def vantages(site: Target, others: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """How to run a Python program elsewhere on the network: from where we come, as whom the site knows, on other machines."""
-    here = tuple((*place, sys.executable, "-IBS", "-") for place in site.vantages)
-    return (*here, *(ssh_login(site.ssh_config, other, "exec python3 -IBS -") for other in others))
+def vantages(site: Target, machine: str, others: Collection[str]) -> tuple[Vantage, ...]:
+    """Where a Python program can be run on the machine's network: where we come from, as a stranger, on other machines.
+
+    This computer is none where ssh goes another way: the machine's address may be somebody else's here.
+    """
+    here = [
+        Vantage(argv=(*place, sys.executable, "-IBS", "-"), ours=number == 0)
+        for number, place in enumerate(site.vantages)
+        if place or goes_directly(site.ssh_config, machine)
+    ]
+    there = [Vantage(argv=ssh_login(site.ssh_config, other, "exec python3 -IBS -")) for other in others]
+    return (*here, *there)
 
 
 def run(
@@ -133,7 +141,7 @@ def run(
         ]
         return Job(
             machine=name, start=tuple(start(site, name)), ssh_config=site.ssh_config,
-            vantages=vantages(site, [other for other in expectations["machines"] if other != name]),
+            vantages=vantages(site, name, [other for other in expectations["machines"] if other != name]),
             expectations=promised,
             controls=tuple(sorted({check.control for check in bound})), tests_dir=tests,
             files=tuple(sorted({check.path for check in bound})), log=folder / f"{name}.{role}.log",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
 from readingroom.verify import wire
+from readingroom.verify.connection import goes_directly
 from readingroom.verify.wire import departs, knocks, listens
 
 PORTS = struct.pack("!HH", 50000, 443)
@@ -43,12 +45,14 @@ def test_a_frame_that_leaves_is_known_by_where_it_goes(
 
 
 @pytest.mark.parametrize(("kind", "frame", "who"), [
-    (listens.IP4, ip4(6, "10.0.0.9", "10.0.0.1"), "10.0.0.9"),
-    (listens.IP6, ip6(17, "fd77::9", "fd77::1"), "fd77::9"),
+    (listens.IP4, ip4(6, "10.0.0.9", "10.0.0.1"), ("10.0.0.1", "10.0.0.9")),
+    (listens.IP6, ip6(17, "fd77::9", "fd77::1"), ("fd77::1", "fd77::9")),
     (listens.IP4, ip4(6, "10.0.0.9", "10.0.0.1", struct.pack("!HH", 443, 50000)), None),
     (listens.IP4, ip4(1, "10.0.0.9", "10.0.0.1"), None),
 ])  # fmt: skip
-def test_only_a_knock_at_a_port_that_is_watched_counts_as_an_arrival(kind: int, frame: bytes, who: str | None) -> None:
+def test_only_a_knock_at_a_port_that_is_watched_counts_as_an_arrival(
+    kind: int, frame: bytes, who: tuple[str, str] | None
+) -> None:
     assert listens.knocking(kind, frame, frozenset({443})) == who
 
 
@@ -71,3 +75,13 @@ def test_an_address_within_a_network_is_within_it(network: str) -> None:
 def test_an_address_that_is_nobody_s_is_nobody_s() -> None:
     assert ipaddress.ip_address(wire.somewhere(six=False)) in ipaddress.ip_network("192.0.2.0/24")
     assert ipaddress.ip_address(wire.somewhere(six=True)) in ipaddress.ip_network("2001:db8::/32")
+
+
+@pytest.mark.parametrize(("way", "directly"), [
+    ("", True), ("ProxyJump none", True), ("ProxyCommand nc %h %p", False), ("ProxyJump gate.example", False),
+])  # fmt: skip
+def test_this_computer_is_no_place_to_knock_from_where_ssh_goes_another_way(
+    tmp_path: Path, way: str, directly: bool
+) -> None:
+    (tmp_path / "config").write_text(f"Host desk-1\n  HostName 192.0.2.7\n  {way}\n")
+    assert goes_directly(tmp_path / "config", "desk-1") is directly

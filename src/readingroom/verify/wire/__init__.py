@@ -22,6 +22,7 @@ from typing import Any
 from testinfra.host import Host
 
 from .. import probe
+from ..job import Vantage
 
 _HERE = Path(__file__).parent
 # Services that are often found open where nobody meant it.
@@ -52,9 +53,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Knocked:
-    """What came of knocking from one place: who arrived at the card, and what got through, by address of the machine."""
+    """What came of knocking from one place: who arrived at the card, and what got through, by address of the machine.
 
-    first: bool
+    `ours` is the place that our own connections come from.
+    """
+
+    ours: bool
     arrived: tuple[str, ...]
     answered: dict[str, tuple[int, ...]]
     heard: tuple[str, ...]
@@ -67,16 +71,16 @@ class Knocked:
 class Wire:
     """The network of one machine."""
 
-    def __init__(self, host: Host, vantages: Sequence[Sequence[str]]) -> None:
+    def __init__(self, host: Host, vantages: Sequence[Vantage]) -> None:
         self.host, self.vantages = host, vantages
 
     def addresses(self) -> list[str]:
         """The machine's own addresses that others can reach."""
         said = json.loads(probe.run(self.host, "ip -j address show up scope global"))
-        found = (
-            one for card in said for one in card.get("addr_info", ()) if "local" in one and not one.get("temporary")
-        )
-        return [one["local"] for one in found if not ipaddress.ip_address(one["local"]).is_loopback]
+        # what the filter leaves out is there all the same, without its contents
+        cards = [card for card in said if card and not _NO_ROOM.match(card["ifname"])]
+        found = [one for card in cards for one in card["addr_info"] if "local" in one]
+        return [one["local"] for one in found if not one.get("temporary")]
 
     def neighbourhoods(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """The networks that the machine's own cards are in, as its kernel sees them."""
@@ -109,49 +113,77 @@ class Wire:
             for one in [*listening, *re.findall(r"\b\d{1,5}\b", rules)]
             if one.isdigit() and 0 < int(one) < 65536
         }
-        return frozenset(sorted(named)[:400]) | frozenset(COMMON)
+        return frozenset(sorted(named)[:1000]) | frozenset(COMMON)
 
     def knocked(self, ports: Collection[int]) -> Iterator[Knocked]:
-        """Knock at these ports and at canary ones, from one place after the other; places that do not get here are left out."""
-        addresses = self.addresses()
-        for number, vantage in enumerate(self.vantages):
+        """Knock at these ports and at canary ones, from one place after the other; places that do not get here are left out.
+
+        First once, at an address and a port of ours: elsewhere the same address may belong to somebody else, and only where the
+        machine's own card saw that knock is anything more sent.
+        """
+        for vantage in self.vantages:
             word = probe.canary()
-            with self._listening(word, ports) as (canaries, ended):
-                asked = {
-                    "addresses": addresses, "tcp": sorted({*ports, *(canaries[one] for one in canaries if one[:3] == "tcp")}),
-                    "udp": [canaries[one] for one in canaries if one[:3] == "udp"], "word": word,
-                }  # fmt: skip
-                program = f"ASKED = {asked!r}\n" + _program("knocks").replace(
-                    "from __future__ import annotations\n", ""
+            with self._listening(word, ports) as listener:
+                tcp, udp = (
+                    [port for door, port in listener.doors.items() if door[:3] == one] for one in ("tcp", "udp")
                 )
-                done = subprocess.run(vantage, input=program, capture_output=True, text=True, check=False, timeout=60)
-                if done.returncode:
+                if _knock(vantage, self.addresses(), tcp[:1], (), word) is None:
                     continue
-                said, seen = json.loads(done.stdout.splitlines()[-1]), ended()
-            answered = {address: tuple(found) for address, found in said["answered"].items()}
-            if seen["arrived"]:
-                yield Knocked(number == 0, tuple(seen["arrived"]), answered, tuple(seen["heard"]))
+                reached = sorted(listener.seen()["arrived"])
+                said = _knock(vantage, reached, [*ports, *tcp], udp, word) if reached else None
+                if said is not None:
+                    seen = listener.seen()
+                    sources = tuple(source for found in seen["arrived"].values() for source in found)
+                    yield Knocked(vantage.ours, sources, said, tuple(seen["heard"]))
 
     @contextmanager
-    def _listening(self, word: str, ports: Collection[int]) -> Iterator[tuple[dict[str, int], Any]]:
+    def _listening(self, word: str, ports: Collection[int]) -> Iterator[_Listener]:
         asked = json.dumps({"word": word, "scanned": sorted(ports), "seconds": LISTENER_SECONDS})
         with probe.folder(self.host) as folder:
-            said = f"{folder}/said"
             start = f"setsid python3 -IBS -c {shlex.quote(_program('listens'))} {shlex.quote(asked)}"
-            pid = probe.run(self.host, f"{start} >{said} 2>{folder}/errors </dev/null & echo $!").strip()
-
-            def lines() -> list[str]:
-                return probe.run(self.host, f"cat {said}").splitlines()
-
-            def ended() -> Any:
-                self.host.run(f"kill {pid}")
-                return json.loads(probe.wait_until(lambda: lines()[1:2], "the check's own listener did not end")[0])
-
+            pid = probe.run(self.host, f"{start} >{folder}/said 2>{folder}/errors </dev/null & echo $!").strip()
             try:
-                first = probe.wait_until(lambda: lines()[:1], "the check's own listener did not start")
-                yield json.loads(first[0]), ended
+                yield _Listener(self.host, f"{folder}/said", pid)
             finally:
                 self.host.run(f"kill {pid}")
+
+
+class _Listener:
+    """The program that waits on the machine while somebody knocks."""
+
+    def __init__(self, host: Host, said: str, pid: str) -> None:
+        self._host, self._said, self._pid, self._read = host, said, pid, 0
+        self.doors: dict[str, int] = self._next("the check's own listener did not start")
+
+    def seen(self) -> dict[str, Any]:
+        """What arrived and was heard so far."""
+        probe.run(self._host, f"kill -HUP {self._pid}")
+        found: dict[str, Any] = self._next("the check's own listener did not answer")
+        return found
+
+    def _next(self, otherwise: str) -> Any:
+        def fresh() -> list[str]:
+            return probe.run(self._host, f"cat {self._said}").splitlines()[self._read :]
+
+        line = probe.wait_until(fresh, otherwise)[0]
+        self._read += 1
+        return json.loads(line)
+
+
+def _knock(
+    vantage: Vantage, addresses: Collection[str], tcp: Collection[int], udp: Collection[int], word: str
+) -> dict[str, tuple[int, ...]] | None:
+    """The TCP ports that answered there, by address; None when nobody could be sent."""
+    asked = {"addresses": list(addresses), "tcp": sorted(set(tcp)), "udp": list(udp), "word": word}
+    program = f"ASKED = {asked!r}\n" + _program("knocks").replace("from __future__ import annotations\n", "")
+    try:
+        done = subprocess.run(
+            vantage.argv, input=program, capture_output=True, text=True, check=True, timeout=LISTENER_SECONDS
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    answered = json.loads(done.stdout.splitlines()[-1])["answered"]
+    return {address: tuple(found) for address, found in answered.items()}
 
 
 def somewhere(*, six: bool) -> str:

@@ -1,13 +1,14 @@
 """Waits at this machine's doors and cards for what others send: says what arrived at a card, and what a program got to hear.
 
 Runs on the machine, as root. In: {"word", "scanned": [ports], "seconds"}. First it writes one line with the canary ports it
-listens on, TCP and UDP, both families. It ends when asked to (SIGTERM) or after so many seconds, and then writes
-{"arrived": [addresses that knocked, as seen at the card], "heard": [families in which a canary port heard the word]}.
+listens on, TCP and UDP, both families. Then, each time it is asked (SIGHUP): {"arrived": {own address: [who knocked there, as
+seen at the card]}, "heard": [canary ports that heard the word]}. It ends at SIGTERM, or after so many seconds.
 Standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import signal
@@ -19,23 +20,23 @@ import time
 IP4, IP6 = 0x0800, 0x86DD
 
 
-def knocking(kind: int, frame: bytes, ports: frozenset[int]) -> str | None:
-    """Who sent this frame, if it is for one of the ports."""
+def knocking(kind: int, frame: bytes, ports: frozenset[int]) -> tuple[str, str] | None:
+    """Whom this frame is for and who sent it, if it is for one of the ports."""
     if kind == IP4:
-        begin, number, source = (frame[0] & 15) * 4, frame[9], socket.inet_ntop(socket.AF_INET, frame[12:16])
+        begin, number, pair = (frame[0] & 15) * 4, frame[9], (frame[16:20], frame[12:16])
     elif kind == IP6:
-        begin, number, source = 40, frame[6], socket.inet_ntop(socket.AF_INET6, frame[8:24])
+        begin, number, pair = 40, frame[6], (frame[24:40], frame[8:24])
     else:
         return None
     if number not in (6, 17) or struct.unpack("!H", frame[begin + 2 : begin + 4])[0] not in ports:
         return None
-    return source
+    own, source = (socket.inet_ntop(socket.AF_INET if kind == IP4 else socket.AF_INET6, one) for one in pair)
+    return own, source
 
 
-def doors() -> tuple[dict[int, socket.socket], dict[str, int]]:
-    """Sockets on free ports by file descriptor, and the ports by protocol and family."""
-    found: dict[int, socket.socket] = {}
-    ports: dict[str, int] = {}
+def doors() -> dict[str, socket.socket]:
+    """Sockets on free ports, by protocol and family."""
+    found: dict[str, socket.socket] = {}
     for kind, name in ((socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp")):
         for family, number in ((socket.AF_INET, "4"), (socket.AF_INET6, "6")):
             try:
@@ -48,46 +49,69 @@ def doors() -> tuple[dict[int, socket.socket], dict[str, int]]:
             if kind == socket.SOCK_STREAM:
                 one.listen()
             one.setblocking(False)
-            found[one.fileno()], ports[name + number] = one, one.getsockname()[1]
-    return found, ports
+            found[name + number] = one
+    return found
+
+
+class Listener:
+    """What came so far."""
+
+    def __init__(self, word: bytes, scanned: frozenset[int]) -> None:
+        self.word = word
+        self.doors = doors()
+        self.ports = {name: int(one.getsockname()[1]) for name, one in self.doors.items()}
+        self.scanned = scanned | frozenset(self.ports.values())
+        self.card = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        self.card.setblocking(False)
+        self.arrived: dict[str, list[str]] = {}
+        self.heard: set[str] = set()
+
+    def take(self) -> None:
+        """Take in all that is waiting."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                frame, (card, kind, direction, *_) = self.card.recvfrom(200)
+                if direction == 0 and card != "lo" and (found := knocking(kind, frame, self.scanned)):
+                    self._arrived(*found)
+        for name, door in self.doors.items():
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    if door.type == socket.SOCK_STREAM:
+                        door.accept()[0].close()
+                        self.heard.add(name)
+                    elif door.recv(2000) == self.word:
+                        self.heard.add(name)
+
+    def _arrived(self, own: str, source: str) -> None:
+        sources = self.arrived.setdefault(own, [])
+        if source not in sources:
+            sources.append(source)
+
+    def tell(self) -> None:
+        """Write down what came so far."""
+        self.take()
+        print(json.dumps({"arrived": self.arrived, "heard": sorted(self.heard)}), flush=True)
 
 
 def main() -> None:
     """Listen until told to stop."""
     asked = json.loads(sys.argv[1])
-    word = asked["word"].encode()
-    sockets, ports = doors()
-    card = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-    card.setblocking(False)
+    listener = Listener(asked["word"].encode(), frozenset(asked["scanned"]))
     asleep, awake = socket.socketpair()
-    asleep.setblocking(False)
     awake.setblocking(False)
     signal.signal(signal.SIGTERM, lambda *_: awake.send(b"."))
+    signal.signal(signal.SIGHUP, lambda *_: awake.send(b"?"))
     watch = selectors.DefaultSelector()
-    for waiting in (card, asleep, *sockets.values()):
+    for waiting in (asleep, listener.card, *listener.doors.values()):
         watch.register(waiting, selectors.EVENT_READ)
-    print(json.dumps(ports), flush=True)
-    scanned = frozenset(asked["scanned"]) | frozenset(ports.values())
-    arrived: set[str] = set()
-    heard: set[str] = set()
-    names = {one.fileno(): name for one, name in zip(sockets.values(), ports, strict=True)}
-    end = time.monotonic() + asked["seconds"]
-    while (left := end - time.monotonic()) > 0:
+    print(json.dumps(listener.ports), flush=True)
+    end, told = time.monotonic() + asked["seconds"], b""
+    while (left := end - time.monotonic()) > 0 and b"." not in told:
         ready = [key.fileobj for key, _ in watch.select(left)]
+        listener.take()
         if asleep in ready:
-            break
-        for one in ready:
-            assert isinstance(one, socket.socket)
-            if one is card:
-                frame, (card_name, kind, direction, *_) = card.recvfrom(200)
-                if direction == 0 and card_name != "lo" and (source := knocking(kind, frame, scanned)):
-                    arrived.add(source)
-            elif one.type == socket.SOCK_STREAM:
-                one.accept()[0].close()
-                heard.add(names[one.fileno()])
-            elif one.recv(2000) == word:
-                heard.add(names[one.fileno()])
-    print(json.dumps({"arrived": sorted(arrived), "heard": sorted(heard)}), flush=True)
+            told = asleep.recv(100)
+            listener.tell()
 
 
 if __name__ == "__main__":
