@@ -15,11 +15,9 @@ def apply(variables: dict[str, Any]) -> None:
         role.absent()
         role.packages()
         role.directories()
-        role.files(lambda item: not item.get("tried"))
+        role.files()
         role.units()  # before the trial: without the file that it leaves, our unit does nothing at boot
-        for item in role.wanted("files"):
-            if item.get("tried"):
-                commit_confirmed(role, role["__firewall_trial"], item, working=role.found["loaded"])
+        commit_confirmed(role)
 
 
 def _tell(role: Role) -> None:

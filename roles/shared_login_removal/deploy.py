@@ -41,10 +41,8 @@ def apply(variables: dict[str, Any]) -> None:
             role.note(note)
         role.packages()
         role.directories()
-        role.files(lambda item: not item.get("tried"))
-        for item in role.wanted("files"):
-            if item.get("tried"):
-                commit_confirmed(role, role["__shared_login_removal_trial"], item, working=True)
+        role.files()
+        commit_confirmed(role)
         role.absent()
         role.flush()
         now = before if role.check else _ask(role, "plan")

@@ -237,8 +237,8 @@ class Role:
                 )
 
     def files(self, only: Callable[[dict[str, Any]], bool] = lambda item: True) -> None:
-        """Write `manages.files`; `only` picks some of them, when a role must write in two steps."""
-        wanted = [item for item in self.wanted("files") if only(item)]
+        """Write `manages.files` but what is tried first (see trial.py); `only` picks some, for a role with two steps."""
+        wanted = [item for item in self.wanted("files") if only(item) and "tried" not in item]
         before = self._paths([item["path"] for item in wanted])
         for item in wanted:
             self._file(item, before[item["path"]])

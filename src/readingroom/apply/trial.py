@@ -1,6 +1,6 @@
 """Commit-confirm for pyinfra: a file of a role's list that could cut the connection is tried before it is kept.
 
-The machine's part is `roles/commit_confirm/files/trial.py`, the same for both engines: it says what is guaranteed. Here is
+The machine's part is `playbooks/files/trial.py`, the same for both engines: it says what is guaranteed. Here is
 the order of things: begin, come in over a new connection, say there that it may stay; and if there is no coming in, have it
 taken back. It must not know what is tried.
 """
@@ -24,21 +24,27 @@ from readingroom.apply.shared import AGAIN, ROLES, Role
 GRACE = 30.0  # seconds after the timer in which the machine must answer again
 
 
-def commit_confirmed(role: Role, trial: Mapping[str, Any], item: Mapping[str, Any], *, working: bool) -> None:
-    """Bring `item` of the role's files to the machine by way of a trial, where it differs or is not at work.
+def commit_confirmed(role: Role) -> None:
+    """Bring the files of the role's list that name a trial to the machine, where they differ or are not at work.
 
-    `working` says whether the running system follows the file that is there. When the machine could not be reached with it, the
-    former settings are back: raises `PyinfraError`, or `ShellLost` where the run's own connection went as well.
+    A trial's `working` says whether the running system follows the file that is there. When the machine could not be reached with
+    it, the former settings are back: raises `PyinfraError`, or `ShellLost` where the run's own connection went as well.
     """
+    for item in role.wanted("files"):
+        if "tried" in item:
+            _commit_confirmed(role, role[item["tried"]], item)
+
+
+def _commit_confirmed(role: Role, trial: Mapping[str, Any], item: Mapping[str, Any]) -> None:
     pending = role.pending(item)
-    if pending is None and working:
+    if pending is None and trial.get("working", True):
         return
     if not role.check:
         _try({**trial, "file": item["path"], "mode": item["mode"], "content": role.content(item).decode()})
     if pending is None:
         role.script(f"Bring {item['path']} to work", ":")
     else:
-        role.script(pending.what, ":", item["triggers"], pending.detail, act="write", subject=item["path"])
+        role.script(pending.what, ":", item.get("triggers", ()), pending.detail, act="write", subject=item["path"])
 
 
 def _try(trial: Mapping[str, Any]) -> None:
@@ -100,5 +106,10 @@ def _words(finished: Finished) -> str:
 
 
 def _script(verb: str, trial: Mapping[str, Any]) -> str:
-    program = Path(host.connector_data[ROLES], "commit_confirm", "files", "trial.py").read_text(encoding="utf-8")
+    program = (
+        Path(host.connector_data[ROLES])
+        .with_name("playbooks")
+        .joinpath("files", "trial.py")
+        .read_text(encoding="utf-8")
+    )
     return f"printf %s {shlex.quote(json.dumps(trial))} | /usr/bin/python3 -IBS -c {shlex.quote(program)} {verb}"
