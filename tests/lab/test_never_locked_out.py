@@ -358,6 +358,21 @@ def a_full_disk(bench: Bench, engine: Engine) -> str:
         bench.run(f"umount {place}")
 
 
+def a_package_that_does_not_install(bench: Bench, engine: Engine) -> str:
+    bench.edit("vars/main.yml", "packages: [nftables,", "packages: [no-such-package-anywhere, nftables,")
+    return Running(bench, engine).end()
+
+
+def a_second_controller_in_the_trial(bench: Bench, engine: Engine) -> str:
+    run = _held_in_trial(bench, engine)
+    # the second comes in by the bench's other way, on which nothing waits
+    second = harden(dataclasses.replace(bench.site, ssh_config=bench.lab.ssh_config), engine=engine, roles=[bench.role],
+                    machines=[MACHINE]).machines[MACHINE]  # fmt: skip
+    assert "another run of Reading Room is at work" in second.message
+    bench.hold.unlink()
+    return run.end()
+
+
 def a_power_cut_in_the_trial(bench: Bench, engine: Engine) -> str:
     run = _held_in_trial(bench, engine)
     bench.lab.hard_kill(MACHINE)
@@ -388,10 +403,13 @@ FAULTS: list[tuple[str, Fault, Engine, str, str]] = [
     ("firewall", a_way_that_is_too_slow, "pyinfra", "old", "so the machine has taken them back"),
     ("firewall", the_network_cut_in_the_trial, "pyinfra", "old", " back"),
     ("firewall", a_full_disk, "pyinfra", "old", "could not be written"),
-    ("firewall", a_power_cut_in_the_trial, "pyinfra", "old", "the former ones are back"),
+    ("firewall", a_package_that_does_not_install, "pyinfra", "old", "no-such-package-anywhere"),
+    ("firewall", a_package_that_does_not_install, "ansible", "old", "no-such-package-anywhere"),
+    ("firewall", a_second_controller_in_the_trial, "pyinfra", "new", "ended ok"),
+    ("firewall", a_power_cut_in_the_trial, "pyinfra", "old", "Nothing was changed on it."),
     ("firewall", a_power_cut_when_it_is_kept, "pyinfra", "new", "ended"),
     ("sshd", a_drop_in_that_lets_nobody_in, "pyinfra", "old", "the former ones are back"),
-    ("sshd", a_power_cut_in_the_trial, "pyinfra", "old", "the former ones are back"),
+    ("sshd", a_power_cut_in_the_trial, "pyinfra", "old", "Nothing was changed on it."),
 ]
 
 
