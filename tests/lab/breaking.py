@@ -161,21 +161,28 @@ class Bench:
 
     def _settle(self, machine: str, company: Company, wrong: Wrong, engine: Engine) -> None:
         """Note what is clear, and play the rest again in smaller companies."""
-        for control, why in wrong.items():
-            self.say(f"  {machine}: {control} {why}")
+        wrong = self._told(machine, wrong)
+        if wrong and len(company) == 1:  # a busy computer's accident does not happen twice
+            again = self._told(machine, self.play({machine: company}, {machine: engine})[machine])
+            wrong = {control: why for control, why in again.items() if control in wrong}
         if not wrong or len(company) == 1:
             words = "; ".join(f"{control} {why}" for control, why in wrong.items())
             self.played += [Played(one, machine, len(company), engine, words) for one in company]
             return
         own = [one for one in company if one.control in wrong]
         others = [one for one in company if one.control not in wrong]
-        again = [(one,) for one in own]
+        smaller = [(one,) for one in own]
         if wrong.keys() - {one.control for one in own}:
-            again += [tuple(half) for half in (others[::2], others[1::2]) if half]
+            smaller += [tuple(half) for half in (others[::2], others[1::2]) if half]
         else:
             self._settle(machine, tuple(others), {}, engine)
-        for smaller in again:
-            self._settle(machine, smaller, self.play({machine: smaller}, {machine: engine})[machine], engine)
+        for fewer in smaller:
+            self._settle(machine, fewer, self.play({machine: fewer}, {machine: engine})[machine], engine)
+
+    def _told(self, machine: str, wrong: Wrong) -> Wrong:
+        for control, why in wrong.items():
+            self.say(f"  {machine}: {control} {why}")
+        return wrong
 
     def _break(self, machine: str, company: Company) -> Wrong:
         failed = {}
