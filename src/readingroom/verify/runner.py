@@ -134,14 +134,13 @@ def run(
             with lock:
                 on_event(event)
 
-    def job(name: str, role: str, tested: Collection[str]) -> Job:
+    def job(name: str, role: str, tested: Collection[str], places: tuple[Vantage, ...]) -> Job:
         promised = expectations["machines"][name]
         bound = [
             check for check in checks if check.control in tested and promised["controls"][check.control]["role"] == role
         ]
         return Job(
-            machine=name, start=tuple(start(site, name)), ssh_config=site.ssh_config,
-            vantages=vantages(site, name, [other for other in expectations["machines"] if other != name]),
+            machine=name, start=tuple(start(site, name)), ssh_config=site.ssh_config, vantages=places,
             expectations=promised,
             controls=tuple(sorted({check.control for check in bound})), tests_dir=tests,
             files=tuple(sorted({check.path for check in bound})), log=folder / f"{name}.{role}.log",
@@ -156,7 +155,9 @@ def run(
             tested = {control for control in wanted if is_tested(promised["controls"][control])}
             # a machine with nothing to test is asked for its name all the same: is it there?
             roles_tested = sorted({promised["controls"][control]["role"] for control in tested}) or ["nothing"]
-            machine = _Machine(name, wanted, [_Answer(job(name, role, tested), tell, stop) for role in roles_tested])
+            places = vantages(site, name, [other for other in expectations["machines"] if other != name])
+            answers = [_Answer(job(name, role, tested, places), tell, stop) for role in roles_tested]
+            machine = _Machine(name, wanted, answers)
             asked[name] = machine
             tell(Started(name, len(wanted)))
             machine.ask(pool, tell)
