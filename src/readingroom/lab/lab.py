@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import images, network, recipe, requirements, ssh
+from .consortium import equipment
 from .errors import LabError
 from .locks import locked
 from .machine import MachineRunner
@@ -123,7 +124,8 @@ class Lab:
         suites = {runner.machine.suite for runner in runners if not runner.is_made()}
         images.ensure([self._recipe.images[suite] for suite in sorted(suites)], self.report)
         with self._locked():
-            network.ensure_switch(self.places.switch, self.places.visitor)
+            network.ensure_switch(self.places.switch, self.places.visitor, self.places.consortium)
+            equipment.ensure(self.places)
             ssh.make_keys(self.places)
             down = [runner for runner in runners if not runner.is_supervised()]
             running = [runner for runner in runners if runner not in down]
@@ -209,7 +211,8 @@ class Lab:
         return enter_command(self._runner(name).leader())
 
     def _unplug_everything(self) -> None:
-        for namespace in (self.places.visitor, self.places.switch):
+        equipment.end(self.places)
+        for namespace in (self.places.consortium, self.places.visitor, self.places.switch):
             network.delete(namespace)
 
     def prune(self) -> list[str]:

@@ -1,6 +1,7 @@
-"""A network for one lab instance: a bridge in a namespace of its own and one cable to each machine's namespace.
+"""A network for one lab instance: a bridge in a namespace of its own, one cable to each machine's namespace, and a consortium.
 
-Nothing of it touches the host's own network, and there is no way out of it. Since every instance has a namespace
+The bridge's namespace is the library's router: behind it lies the consortium's network, and nothing else. None of it touches
+the host's own network, and there is no way out of it. Since every instance has a namespace
 of its own, all of them can use the same addresses. Must not know what a machine is besides its addresses.
 """
 
@@ -9,13 +10,16 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from . import consortium
 from .errors import LabError
 from .recipe import Machine
 
 NAMESPACES = Path("/run/netns")
 GATEWAY, GATEWAY6 = "10.77.0.254", "fd77::254"
 VISITOR = Machine("visitor", "", "", 200)
-_BRIDGE = "br0"
+# The library's router on its other side.
+ROUTER, ROUTER6 = "10.66.0.254", "fd66::254"
+_BRIDGE, _UPLINK = "br0", "uplink"
 
 
 def _ip(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -47,21 +51,62 @@ def delete(namespace: str) -> None:
         (NAMESPACES / namespace).unlink(missing_ok=True)
 
 
-def ensure_switch(switch: str, visitor: str) -> None:
-    """Make the instance's bridge and its visitor, unless they are there."""
+def ensure_switch(switch: str, visitor: str, beyond: str) -> None:
+    """Make the instance's bridge, its visitor and what is beyond its router, unless they are there."""
     if not exists(switch) or GATEWAY not in _ip("-n", switch, "addr", "show", _BRIDGE, check=False).stdout:
         _make_switch(switch)
     if not exists(visitor) or _ip("-n", switch, "link", "show", f"v-{VISITOR.name}", check=False).returncode:
         plug(switch, visitor, VISITOR)
+    if not exists(beyond) or _ip("-n", switch, "link", "show", _UPLINK, check=False).returncode:
+        _make_consortium(switch, beyond)
 
 
 def _make_switch(switch: str) -> None:
     _create(switch)
     _ip("-n", switch, "link", "add", _BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
-    _ip("-n", switch, "addr", "add", f"{GATEWAY}/24", "dev", _BRIDGE)
-    # a host may be without IPv6; the lab then is, too
-    _ip("-n", switch, "addr", "add", f"{GATEWAY6}/64", "dev", _BRIDGE, "nodad", check=False)
+    _address(switch, _BRIDGE, f"{GATEWAY}/24", f"{GATEWAY6}/64")
     _ip("-n", switch, "link", "set", _BRIDGE, "up")
+
+
+def _make_consortium(switch: str, beyond: str) -> None:
+    """The network beyond the router. What is sent anywhere else gets lost, as on a line without an answer."""
+    _create(beyond)
+    _ip("-n", switch, "link", "delete", _UPLINK, check=False)
+    _ip("-n", switch, "link", "add", _UPLINK, "type", "veth", "peer", "name", "eth0", "netns", beyond)
+    _address(switch, _UPLINK, f"{ROUTER}/24", f"{ROUTER6}/64")
+    _ip("-n", switch, "link", "set", _UPLINK, "up")
+    for four, six in (
+        (f"{consortium.GATEWAY}/24", f"{consortium.GATEWAY6}/64"),
+        (f"{consortium.RESOLVER}/24", f"{consortium.RESOLVER6}/64"),
+        (f"{consortium.WEB}/24", f"{consortium.WEB6}/64"),
+    ):
+        _address(beyond, "eth0", four, six)
+    _address(beyond, "lo", f"{consortium.LIBRARY_SYSTEM}/32", f"{consortium.LIBRARY_SYSTEM6}/128")
+    _ip("-n", beyond, "link", "set", "eth0", "up")
+    _ip("-n", beyond, "route", "add", "default", "via", ROUTER)
+    _ip("-n", beyond, "route", "add", "default", "via", ROUTER6, check=False)
+    _ip("-n", switch, "route", "replace", consortium.SYSTEMS, "via", consortium.GATEWAY)
+    _ip("-n", switch, "route", "replace", consortium.SYSTEMS6, "via", consortium.GATEWAY6, check=False)
+    _ip("-n", switch, "route", "replace", "blackhole", "default")
+    _ip("-n", switch, "-6", "route", "replace", "blackhole", "default", check=False)
+    _forward(switch)
+
+
+def _forward(namespace: str) -> None:
+    """Make a namespace a router; the settings belong to the namespace that writes them."""
+    for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        subprocess.run(
+            ["nsenter", f"--net={NAMESPACES / namespace}", "tee", f"/proc/sys/net/{setting}"],
+            input=b"1",
+            capture_output=True,
+            check=False,
+        )
+
+
+def _address(namespace: str, card: str, four: str, six: str) -> None:
+    _ip("-n", namespace, "address", "add", four, "dev", card)
+    # a host may be without IPv6; the lab then is, too
+    _ip("-n", namespace, "address", "add", six, "dev", card, "nodad", check=False)
 
 
 def plug(switch: str, namespace: str, machine: Machine) -> None:

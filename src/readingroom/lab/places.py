@@ -74,6 +74,11 @@ class Places:
         """Name of the network namespace of somebody else on the same network: addresses, and no machine."""
         return f"rr.{self.instance}..visitor"
 
+    @property
+    def consortium(self) -> str:
+        """Name of the network namespace beyond the library's router."""
+        return f"rr.{self.instance}..consortium"
+
     def label(self, machine: str) -> str:
         """The one name of a machine on the host: its network namespace, its cgroup, its nspawn name."""
         return f"rr.{self.instance}.{machine}"

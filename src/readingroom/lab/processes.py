@@ -47,6 +47,13 @@ def find(label: str) -> MachineProcesses:
     return MachineProcesses(tuple(supervisors), tuple(nspawns), _leader(nspawns))
 
 
+def named(*words: str) -> tuple[int, ...]:
+    """The processes whose command line ends in these words."""
+    wanted = [word.encode() for word in words]
+    found = ((entry, _command_line(entry)) for entry in PROC.iterdir() if entry.name.isdigit())
+    return tuple(int(entry.name) for entry, line in found if line[:-1][-len(wanted) :] == wanted)
+
+
 def _command_line(entry: Path) -> list[bytes]:
     try:
         return (entry / "cmdline").read_bytes().split(b"\0")

@@ -21,6 +21,8 @@ _PROGRAMS = {
     "procps": "ps",
     "systemd-container": "systemd-nspawn",
     "util-linux": "nsenter",
+    "wireguard-go": "wireguard-go",
+    "wireguard-tools": "wg",
 }
 _NAMESPACES = ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "mount", "-t", "tmpfs", "x", "/mnt"]
 

@@ -9,6 +9,8 @@ GATEWAY, GATEWAY6 = "10.66.0.1", "fd66::1"
 RESOLVER, RESOLVER6 = "10.66.0.53", "fd66::53"
 SYSTEMS, SYSTEMS6 = "10.88.0.0/24", "fd88::/64"
 LIBRARY_SYSTEM, LIBRARY_SYSTEM6 = "10.88.0.10", "fd88::10"
+# The one web server for every name that leads nowhere else.
+WEB, WEB6 = "10.66.0.80", "fd66::80"
 # Where tunnels end: the gateway's own addresses in the tunnel's network, and those of its members after them.
 TUNNEL, TUNNEL6 = "10.89.0.0/24", "fd89::/64"
 TUNNEL_PORT = 51820
