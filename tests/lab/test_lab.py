@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from readingroom.lab import Lab, LabError, images, network, processes, recipe
+from readingroom.lab import Lab, LabError, consortium, images, network, processes, recipe
+from readingroom.lab.consortium import equipment
 from readingroom.lab.progress import Reporter
 
 pytestmark = pytest.mark.lab
@@ -219,6 +220,37 @@ def test_machines_reach_each_other_on_both_protocols_and_nothing_else(lab: Lab) 
     assert lab.exec("public-1", ["ping", "-c1", "-W1", "192.0.2.1"], check=False).returncode != 0
 
 
+# Asks for a name over TLS, at the address it is told.
+ASK = """
+import socket, ssl, sys
+secure = ssl.create_default_context().wrap_socket(
+    socket.create_connection((sys.argv[1], 853), 5), server_hostname="resolver.consortium.example")
+query = bytes.fromhex("001d12340100000100000000000003777777076578616d706c650000010001")
+secure.sendall(query)
+print(secure.recv(512)[-4:].hex())
+"""
+
+
+@pytest.mark.parametrize("machine", BOTH)
+@pytest.mark.parametrize("address", [consortium.RESOLVER, consortium.RESOLVER6])
+def test_machines_trust_the_resolver_beyond_the_router(lab: Lab, machine: str, address: str) -> None:
+    assert lab.exec(machine, ["python3", "-I", "-c", ASK, address]).stdout.strip() == bytes((10, 66, 0, 80)).hex()
+
+
+@pytest.mark.parametrize("address", [consortium.LIBRARY_SYSTEM, consortium.LIBRARY_SYSTEM6])
+def test_the_library_system_answers_as_stations_ask(lab: Lab, address: str) -> None:
+    status = r"printf '9900302.00AY1AZFCA5\r' >&3; IFS= read -r -d $'\r' -t 5 said <&3; echo $said"
+    said = lab.exec("staff-1", ["bash", "-c", f"exec 3<>/dev/tcp/{address}/{consortium.SIP_PORT}; {status}"]).stdout
+    assert said.startswith("98YYYYYN")
+
+
+def test_what_answers_beyond_the_router_does_so_after_its_namespace_was_lost(other: Lab) -> None:
+    other.up(["public-1"])
+    network.delete(other.places.consortium)
+    other.up(["public-1"])
+    other.exec("public-1", ["bash", "-c", f"exec 3<>/dev/tcp/{consortium.LIBRARY_SYSTEM}/80"])
+
+
 def test_kernel_settings_of_the_host_are_read_only_inside(lab: Lab) -> None:
     mounts = lab.exec("public-1", ["cat", "/proc/mounts"]).stdout.splitlines()
     options = {
@@ -284,6 +316,7 @@ def test_destroy_leaves_nothing_on_the_host(other: Lab) -> None:
     other.destroy()
     assert processes.find(label).all == ()
     assert not _running(f"readingroom-lab/{OTHER}/")
+    assert not equipment.running(other.places)
     assert OTHER not in Path("/proc/mounts").read_text()
     assert not list(Path("/run/netns").glob(f"rr.{OTHER}*"))
     assert not list(Path("/sys/fs/cgroup").glob(f"**/readingroom-lab/rr.{OTHER}.*"))

@@ -38,6 +38,14 @@ def exists(namespace: str) -> bool:
     return _ip("-n", namespace, "link", "show", "lo", check=False).returncode == 0
 
 
+def is_in(pid: int, namespace: Path) -> bool:
+    """Is the process in this network namespace?"""
+    try:
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino == namespace.stat().st_ino
+    except OSError:
+        return False
+
+
 def _create(namespace: str) -> None:
     delete(namespace)
     _ip("netns", "add", namespace)

@@ -16,12 +16,14 @@ _PATIENCE = 20.0
 
 
 def ensure(places: Places) -> None:
-    """Have it answer; what runs already is left alone."""
-    if running(places):
+    """Have it answer; what runs already is left alone, unless its namespace was made anew since."""
+    namespace = network.NAMESPACES / places.consortium
+    if any(network.is_in(pid, namespace) for pid in running(places)):
         return
+    end(places)
     log = places.run / "consortium.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    enter = ["nsenter", f"--net={network.NAMESPACES / places.consortium}", "unshare", "--mount"]
+    enter = ["nsenter", f"--net={namespace}", "unshare", "--mount"]
     with log.open("wb") as said:
         started = subprocess.Popen(
             [*enter, sys.executable, "-I", "-m", _MODULE, places.instance],
