@@ -6,12 +6,15 @@ puts the file in its place. When nobody says `keep`, the timer says `back`, and 
 way back too: until `keep`, nothing that outlives a restart has changed. After it, everything has: the file's place is taken by
 one rename.
 
+What can only be tried by changing it for good names no `file`: it is `lasting`. What was kept of it lies on the disk then, and
+the next start gives it back before anybody is let in. The role changes it between `begin` and `keep`.
+
 Which of `keep` and the timer comes first is decided by who renames the mark `armed`; there is no moment between.
 
-A request on standard input: the role's trial, the `file`, its `mode` and its `content`. Exit code 0, or 1 with plain words on
-standard error. The steps `check`, `save`, `load` and `restore` are shell lines of the role's own, with $FILE (what was staged)
-and $FOLDER (a place in memory); `release` comes before the file takes its place, where `load` stands in the way. Standard
-library only; it knows no role.
+A request on standard input: the role's trial, and the `file`, its `mode` and its `content` unless it is `lasting`. Exit code
+0, or 1 with plain words on standard error. The steps `check`, `save`, `load` and `restore` are shell lines of the role's own,
+with $FILE (what was staged) and $FOLDER (a place in memory, or on the disk); `release` comes before the file takes its place,
+where `load` stands in the way. Standard library only; it knows no role.
 """
 
 from __future__ import annotations
@@ -25,7 +28,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TRIALS = Path("/run/readingroom-trial")
+TRIALS, LASTING = Path("/run/readingroom-trial"), Path("/var/lib/readingroom/trial")
+UNITS = Path("/etc/systemd/system")
+AT_START = """[Unit]
+Description=Take back what nobody confirmed
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target ssh.service systemd-user-sessions.service
+ConditionPathExists={folder}
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {folder}/restore
+"""
 
 
 class Failed(Exception):
@@ -37,22 +52,26 @@ class Trial:
 
     def __init__(self, asked: dict[str, Any]) -> None:
         self.asked = asked
-        self.file = Path(asked["file"])
+        self.lasting = bool(asked.get("lasting"))
+        self.folder = (LASTING if self.lasting else TRIALS) / asked["name"]
+        self.file = self.folder / "nothing" if self.lasting else Path(asked["file"])
         self.staged = self.file.with_name(f".{self.file.name}.trial")
-        self.folder = TRIALS / asked["name"]
         self.unit = f"readingroom-trial-{asked['name']}"
+        self.at_start = UNITS / f"{self.unit}-start.service"
+        self.wanted = UNITS / "sysinit.target.wants" / self.at_start.name
 
     def begin(self) -> None:
         """Have the new settings at work, for as long as the timer runs."""
         self.back()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._stage(self.asked["content"].encode(), int(self.asked["mode"], 8))
+        if not self.lasting:
+            self._stage(self.asked["content"].encode(), int(self.asked["mode"], 8))
         try:
             self._step("check")
             self._step("save")
             self._arm()
-        except Failed:
-            self.staged.unlink(missing_ok=True)
+        except (Failed, OSError):
+            self._clear()
             raise
         try:
             self._step("load")
@@ -67,25 +86,35 @@ class Trial:
         self._disarm()
         try:
             self._step("release")
-            self.staged.replace(self.file)
-            _sync(self.file.parent)
+            if not self.lasting:
+                self.staged.replace(self.file)
+                _sync(self.file.parent)
         except (Failed, OSError):
             self._restore()
             raise
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._clear()
 
     def back(self) -> None:
         """Take back what is being tried, if anything is."""
-        if self._claim("back"):
+        if self._claim("back") or (self.lasting and (self.folder / "back").exists()):
             self._disarm()
             self._restore()
+        elif self.lasting:
+            self._clear()
 
     def _restore(self) -> None:
         try:
             self._step("restore")
         finally:
-            self.staged.unlink(missing_ok=True)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._clear()
+
+    def _clear(self) -> None:
+        """Leave nothing of the trial, the unit that the next start would run first."""
+        if self.lasting:
+            self.wanted.unlink(missing_ok=True)
+            self.at_start.unlink(missing_ok=True)
+        self.staged.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stage(self, content: bytes, mode: int) -> None:
         """Write the new file where a rename will do later: a full disk shows now, before anything has changed."""
@@ -101,13 +130,22 @@ class Trial:
 
     def _arm(self) -> None:
         script = self.folder / "restore"
+        # a restart may have cut the way back short: what lasts is given back once more
+        again = ' || test -e "$FOLDER/back"' if self.lasting else ""
         script.write_text(
-            f'{self._setting}mv "$FOLDER/armed" "$FOLDER/back" 2>/dev/null || exit 0\n'
-            f'{self.asked["restore"]}\ns=$?\nrm -rf "$FILE" "$FOLDER"\nexit $s\n'
+            f'{self._setting}mv "$FOLDER/armed" "$FOLDER/back" 2>/dev/null{again} || exit 0\n'
+            f'{self.asked["restore"]}\ns=$?\nrm -rf "$FILE" "$FOLDER" {self._units}\nexit $s\n'
         )
         self._forget()
+        if self.lasting:
+            self.at_start.write_text(AT_START.format(folder=self.folder))
+            self.wanted.parent.mkdir(exist_ok=True)
+            self.wanted.unlink(missing_ok=True)
+            self.wanted.symlink_to(self.at_start)
         # the mark first: a timer that finds none has nothing to take back
         (self.folder / "armed").touch()
+        if self.lasting:
+            os.sync()
         done = _run(
             "systemd-run", "--quiet", "--collect", f"--unit={self.unit}", f"--on-active={self.asked['seconds']}",
             "--timer-property=AccuracySec=100ms", "--description=Take back what nobody confirmed",
@@ -120,6 +158,10 @@ class Trial:
     @property
     def _setting(self) -> str:
         return f"FILE={shlex.quote(str(self.staged))} FOLDER={shlex.quote(str(self.folder))}\n"
+
+    @property
+    def _units(self) -> str:
+        return f"{self.wanted} {self.at_start}" if self.lasting else ""
 
     def _claim(self, mark: str) -> bool:
         """Be the one who ends the trial; only one can."""

@@ -12,9 +12,10 @@ from pyinfra.api.facts import FactBase
 from pyinfra.context import host
 
 from readingroom.apply.shared import Role
-from readingroom.apply.trial import commit_confirmed
+from readingroom.apply.trial import commit_confirmed, commit_confirmed_change, take_back
 
 FILES = Path(__file__).parent / "files"
+LOGINS_TRIAL = "__shared_login_removal_logins_trial"
 
 
 class Answer(FactBase[dict[str, Any]]):
@@ -34,6 +35,8 @@ def apply(variables: dict[str, Any]) -> None:
         role.handler(
             "reload-sshd", lambda: role.script("Reload ssh.service", "sshd -t && systemctl reload ssh.service")
         )
+        if role.found["in_trial"]:
+            take_back(role, LOGINS_TRIAL)
         before = _ask(role, "plan")
         if before["refusals"]:
             raise PyinfraError("\n".join(["Nothing was changed.", *before["refusals"]]))
@@ -47,7 +50,7 @@ def apply(variables: dict[str, Any]) -> None:
         role.flush()
         now = before if role.check else _ask(role, "plan")
         if now["changes"]:
-            role.script("Logins", _script(role, "apply"), steps=now["changes"])
+            commit_confirmed_change(role, LOGINS_TRIAL, "Logins", _script(role, "apply"), now["changes"])
 
 
 def _ask(role: Role, verb: str) -> dict[str, Any]:

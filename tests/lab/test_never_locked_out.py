@@ -73,6 +73,7 @@ class Bench(ABC):
 
     role: ClassVar[str]
     trial: ClassVar[str]
+    trials: ClassVar[str] = "/run/readingroom-trial"
 
     @property
     def hold(self) -> Path:
@@ -118,7 +119,7 @@ class Bench(ABC):
         return self.gets_in("operator", "operator")
 
     def armed(self) -> bool:
-        argv = ["test", "-e", f"/run/readingroom-trial/{self.trial}/armed"]
+        argv = ["test", "-e", f"{self.trials}/{self.trial}/armed"]
         return self.lab.exec(MACHINE, argv, check=False).returncode == 0
 
     def in_trial(self) -> bool:
@@ -182,6 +183,27 @@ class Sshd(Bench):
         return {"no": "off", "without-password": "key", "prohibit-password": "key"}.get(said.split()[1], said)
 
 
+class Logins(Bench):
+    """Old and new differ by who administers; what is tried lasts, and the next start would give it back."""
+
+    role, trial, trials = "shared_login_removal", "logins", "/var/lib/readingroom/trial"
+
+    def wording(self, word: str) -> tuple[str, str]:
+        return "    administrators: [ada]\n", f"    administrators: [{word}]\n"
+
+    def at_work(self) -> str:
+        return _administrators(self.run("cat /etc/group"))
+
+    def next_start(self) -> str:
+        before = f"{self.trials}/{self.trial}/before.tar"
+        return _administrators(self.run(f"tar -xOf {before} etc/group 2>/dev/null || cat /etc/group"))
+
+
+def _administrators(groups: str) -> str:
+    members = next(line.split(":")[3] for line in groups.splitlines() if line.startswith("sudo:"))
+    return ", ".join(name for name in ("ada", "ben") if name in members.split(","))
+
+
 @pytest.fixture(scope="module")
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The lab's site with a copy of the roles, and a way to have new connections wait."""
@@ -206,6 +228,11 @@ def firewall(lab: Lab, site: Site) -> Bench:
 @pytest.fixture(scope="module")
 def sshd(lab: Lab, site: Site) -> Bench:
     return Sshd(lab, site, old="key", new="off")
+
+
+@pytest.fixture(scope="module")
+def logins(lab: Lab, site: Site) -> Bench:
+    return Logins(lab, site, old="ada, ben", new="ada")
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +307,20 @@ def a_ruleset_that_shuts_ssh_out(bench: Bench, engine: Engine) -> str:
 
 def a_drop_in_that_lets_nobody_in(bench: Bench, engine: Engine) -> str:
     bench.edit("templates/sshd.conf.j2", "{% if root %}\nPermit", "AllowUsers nobody-at-all\n{% if root %}\nPermit")
+    return Running(bench, engine).end()
+
+
+def a_change_that_takes_sudo_away(bench: Bench, engine: Engine) -> str:
+    """Something that nobody foresaw: the program's last step hits the login that we come in with."""
+    bench.edit("files/logins/main.py", "            step.do(record)\n",
+               '            step.do(record)\n        run("rm", "/etc/sudoers.d/operator")\n')  # fmt: skip
+    bench.edit("files/logins/main.py", "import Machine, Problem, names\n", "import Machine, Problem, names, run\n")
+    return Running(bench, engine).end()
+
+
+def a_change_that_ends_in_the_middle(bench: Bench, engine: Engine) -> str:
+    bench.edit("files/logins/main.py", "            step.do(record)\n",
+               '            step.do(record)\n        raise Problem("the disk is gone")\n')  # fmt: skip
     return Running(bench, engine).end()
 
 
@@ -410,6 +451,13 @@ FAULTS: list[tuple[str, Fault, Engine, str, str]] = [
     ("firewall", a_power_cut_when_it_is_kept, "pyinfra", "new", "ended"),
     ("sshd", a_drop_in_that_lets_nobody_in, "pyinfra", "old", "the former ones are back"),
     ("sshd", a_power_cut_in_the_trial, "pyinfra", "old", "Nothing was changed on it."),
+    ("logins", a_change_that_takes_sudo_away, "pyinfra", "old", "the former ones are back"),
+    ("logins", a_change_that_takes_sudo_away, "ansible", "old", "the former ones are back"),
+    ("logins", a_change_that_ends_in_the_middle, "pyinfra", "old", "the disk is gone"),
+    ("logins", a_change_that_ends_in_the_middle, "ansible", "old", "the disk is gone"),
+    ("logins", the_controller_killed_in_the_trial, "pyinfra", "trial", ""),
+    ("logins", the_controller_killed_in_the_trial_and_nobody_comes_back, "pyinfra", "old", ""),
+    ("logins", a_power_cut_in_the_trial, "pyinfra", "old", "ended"),
 ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import host
 
-from readingroom.apply.root_shell import CannotConnect, Finished, RootShell, ShellLost
+from readingroom.apply.root_shell import CannotConnect, Finished, PasswordNeeded, RootShell, ShellLost
 from readingroom.apply.shared import AGAIN, ROLES, Role
 
 GRACE = 30.0  # seconds after the timer in which the machine must answer again
@@ -47,14 +47,33 @@ def _commit_confirmed(role: Role, trial: Mapping[str, Any], item: Mapping[str, A
         role.script(pending.what, ":", item.get("triggers", ()), pending.detail, act="write", subject=item["path"])
 
 
-def _try(trial: Mapping[str, Any]) -> None:
+def commit_confirmed_change(role: Role, name: str, what: str, script: str, steps: Sequence[str]) -> None:
+    """Run a script whose change lasts, under the role's trial in the variable `name`, and tell its `steps` when it is kept.
+
+    When nobody gets in after it, or it fails, everything that the trial keeps is given back. Raises as `commit_confirmed` does.
+    """
+    if not role.check:
+        _try(role[name], script)
+    role.script(what, ":", steps=steps)
+
+
+def take_back(role: Role, name: str) -> None:
+    """End what an earlier run began to try and did not end."""
+    if not role.check and (said := _here(_script("back", role[name]))) is not None:
+        raise PyinfraError(said)
+
+
+def _try(trial: Mapping[str, Any], change: str = ":") -> None:
     said = _here(_script("begin", trial))
     if said is not None:
+        raise PyinfraError(said)
+    if (said := _here(change)) is not None:
+        _here(_script("back", trial))
         raise PyinfraError(said)
     again: Callable[[], RootShell] = host.connector_data[AGAIN]
     try:
         shell = again()
-    except CannotConnect:
+    except (CannotConnect, PasswordNeeded):
         _give_up(trial, again)
     try:
         kept = shell.run(_script("keep", trial))
@@ -88,7 +107,7 @@ def _answers(again: Callable[[], RootShell], end: float) -> bool:
     while time.monotonic() < end:
         try:
             again().close()
-        except CannotConnect:
+        except (CannotConnect, PasswordNeeded):
             time.sleep(1)  # a refusal comes at once
             continue
         return True

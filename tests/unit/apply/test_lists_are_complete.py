@@ -24,7 +24,7 @@ CATALOGUE = controls.load(ROOT, linked=False)
 
 WRITES = {"copy": "dest", "template": "dest", "file": "path", "replace": "path"}  # module: its word for what it writes
 RUNS = ("command",)  # may write whatever its words name
-WRITES_NO_PATH = ("apt", "assert", "debug", "import_tasks", "meta", "service", "set_fact", "slurp", "stat",
+WRITES_NO_PATH = ("apt", "assert", "debug", "import_tasks", "include_tasks", "meta", "service", "set_fact", "slurp", "stat",
                   "systemd_service", "wait_for_connection")  # fmt: skip
 # A path whose change outlives a restart; what lies in the folders for programs is run, not written.
 PATH = re.compile(r"(?<![\w.}])/(?:boot|etc|home|opt|root|srv|usr|var)/[^\s'\"`,;:()|>]+")

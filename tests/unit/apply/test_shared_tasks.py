@@ -114,8 +114,16 @@ def test_a_folder_may_be_a_link_and_what_does_not_hold_is_left_alone(machine: Ma
 
 def _tasks() -> Iterator[tuple[str, dict[str, Any]]]:
     for file in sorted(SHARED.glob("*.yml")):
-        for task in yaml.safe_load(file.read_text(encoding="utf-8")):
+        for task in _unfolded(yaml.safe_load(file.read_text(encoding="utf-8"))):
             yield f"{file.name}, {task['name']}", task
+
+
+def _unfolded(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        if "block" in task:
+            yield from _unfolded([*task["block"], *task.get("rescue", ())])
+        else:
+            yield task
 
 
 def test_the_shared_tasks_change_nothing_but_what_a_list_names() -> None:

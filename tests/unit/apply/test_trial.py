@@ -25,6 +25,9 @@ def timers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
 
     monkeypatch.setattr(trial, "_run", run)
     monkeypatch.setattr(trial, "TRIALS", tmp_path / "run")
+    monkeypatch.setattr(trial, "LASTING", tmp_path / "lasting")
+    monkeypatch.setattr(trial, "UNITS", tmp_path / "units")
+    (tmp_path / "units").mkdir()
     return asked
 
 
@@ -124,3 +127,69 @@ def test_the_timer_is_as_long_as_the_role_says(timers: list[list[str]], asked: d
     Trial(asked).begin()
     armed = next(argv for argv in timers if argv[0] == "systemd-run")
     assert "--on-active=60" in armed
+
+
+# What can only be tried by changing it for good
+
+
+@pytest.fixture
+def lasting(asked: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """A trial of a file that is changed in its place, as logins are."""
+    kept = tmp_path / "kept"
+    return {
+        "name": "demo", "seconds": 60, "lasting": True,
+        "save": f'cp {kept} "$FOLDER/before"', "restore": f'cp "$FOLDER/before" {kept}',
+    }  # fmt: skip
+
+
+def next_start(tmp_path: Path) -> None:
+    """What systemd does at the next start, while a trial is on."""
+    for wanted in (tmp_path / "units").glob("*.wants/*"):
+        program = next(line for line in wanted.read_text().splitlines() if line.startswith("ExecStart="))
+        subprocess.run(program.partition("=")[2].split(), check=True)
+
+
+def left_behind(tmp_path: Path) -> list[Path]:
+    return [path for part in ("units", "lasting") for path in (tmp_path / part).rglob("*") if not path.is_dir()]
+
+
+@pytest.mark.usefixtures("timers")
+def test_a_change_that_lasts_stays_when_it_is_kept(lasting: dict[str, Any], tmp_path: Path) -> None:
+    Trial(lasting).begin()
+    (tmp_path / "kept").write_text("new\n")
+    Trial(lasting).keep()
+    next_start(tmp_path)
+    assert (tmp_path / "kept").read_text() == "new\n"
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.usefixtures("timers")
+def test_the_next_start_gives_back_a_change_that_nobody_kept(lasting: dict[str, Any], tmp_path: Path) -> None:
+    Trial(lasting).begin()
+    (tmp_path / "kept").write_text("new\n")
+    next_start(tmp_path)
+    assert (tmp_path / "kept").read_text() == "old\n"
+    assert not left_behind(tmp_path)
+    with pytest.raises(Failed, match="taken them back"):
+        Trial(lasting).keep()
+
+
+@pytest.mark.usefixtures("timers")
+def test_a_way_back_that_was_cut_short_is_gone_again(lasting: dict[str, Any], tmp_path: Path) -> None:
+    Trial(lasting).begin()
+    (tmp_path / "kept").write_text("half\n")
+    (tmp_path / "lasting" / "demo" / "armed").rename(tmp_path / "lasting" / "demo" / "back")
+    next_start(tmp_path)
+    assert (tmp_path / "kept").read_text() == "old\n"
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.usefixtures("timers")
+def test_a_power_cut_just_after_it_was_kept_gives_nothing_back(lasting: dict[str, Any], tmp_path: Path) -> None:
+    Trial(lasting).begin()
+    (tmp_path / "kept").write_text("new\n")
+    (tmp_path / "lasting" / "demo" / "armed").rename(tmp_path / "lasting" / "demo" / "kept")
+    next_start(tmp_path)
+    assert (tmp_path / "kept").read_text() == "new\n"
+    Trial(lasting).back()
+    assert not left_behind(tmp_path)
