@@ -20,6 +20,7 @@ _EXTENSION = re.compile(
 )
 _ADDRESS_CHARACTERS = r"A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-"
 _TERMS = "{searchTerms}"
+_TUNNEL_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 _SSH_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]{16,}( [^\n\"']*)?")
 
 
@@ -164,6 +165,52 @@ def _person(entry: Item) -> Mapping[str, Any]:
     return {"login": _login(text_of(fields["login"], _PEOPLE)), "keys": lines}
 
 
+def _tunnel_gateways(item: Item) -> tuple[Mapping[str, str], ...]:
+    if item.items is None:
+        raise Unfit(f"{item.described} stands where a list with the gateway is needed", _GATEWAYS)
+    if len(item.items) > 1:
+        raise Unfit("a tunnel has one other end", _GATEWAYS)
+    return tuple(map(_tunnel_gateway, item.items))
+
+
+def _tunnel_gateway(entry: Item) -> Mapping[str, str]:
+    entries = entry.entries or {}
+    if set(entries) != {"endpoint", "public_key"}:
+        raise Unfit("a gateway needs an endpoint and a public_key, and nothing else", _GATEWAYS)
+    texts = {name: text_of(one, _GATEWAYS).strip() for name, one in entries.items()}
+    if not _TUNNEL_KEY.fullmatch(texts["public_key"]):
+        raise Unfit("this is not a public key of WireGuard", "paste what `wg pubkey` prints: 44 characters", "bad-key")
+    host, _, port = texts["endpoint"].rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536 or not _is_host(host):
+        raise Unfit(
+            f"{texts['endpoint'][:60]!r} is not a host and a port", "write it like vpn.consortium.example:51820"
+        )
+    return {"endpoint": texts["endpoint"], "public_key": texts["public_key"]}
+
+
+def _is_host(text: str) -> bool:
+    """A name, an IPv4 address, or an IPv6 address in brackets."""
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return bool(ipaddress.IPv6Address(text[1:-1]))
+        except ValueError:
+            return False
+    return bool(_HOST.fullmatch(text.lower()))
+
+
+def _tunnel_addresses(item: Item) -> tuple[str, ...]:
+    if item.items is None:
+        raise Unfit(f"{item.described} stands where a list of addresses is needed", _TUNNEL_ADDRESSES)
+    found = []
+    for part in item.items:
+        text = text_of(part, _TUNNEL_ADDRESSES)
+        try:
+            found.append(str(ipaddress.ip_interface(text)))
+        except ValueError:
+            raise Unfit(f"{text[:60]!r} is not an address", _TUNNEL_ADDRESSES) from None
+    return tuple(found)
+
+
 def _hold_areas(item: Item) -> tuple[str, ...]:
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list is needed", _AREAS)
@@ -179,6 +226,8 @@ _PEOPLE = "write a list of people: [{login: ada, keys: [ssh-ed25519 …]}]"
 _ONE_ADDRESS = "write a web address such as https://library.example/, or about:blank"
 _ENGINE = "write it like {name: DuckDuckGo, url: https://duckduckgo.com/?q={searchTerms}}"
 _BOOKMARKS = "write a list of bookmarks: [{title: Catalogue, url: https://catalogue.example/}]"
+_GATEWAYS = "write one gateway: [{endpoint: vpn.consortium.example:51820, public_key: …}]"
+_TUNNEL_ADDRESSES = "write the machine's addresses in the tunnel: [10.89.0.12/32]"
 _AREAS = "write the areas whose deletion pauses: [logs], [printing] or both"
 
 
@@ -202,6 +251,17 @@ _PERSON: Json = {
 }
 
 
+_GATEWAY: Json = {
+    "type": "object",
+    "required": ["endpoint", "public_key"],
+    "additionalProperties": False,
+    "properties": {
+        "endpoint": {"type": "string", "description": "Its host and port, such as vpn.consortium.example:51820."},
+        "public_key": {"type": "string", "description": "Its public key."},
+    },
+}
+
+
 def _pair(label: str, about: str) -> Json:
     fields = {label: about, "url": "The web address."}
     return {
@@ -220,6 +280,8 @@ SHAPES: Mapping[str, Shape] = {
     "bookmarks": Shape(
         _bookmarks, {"type": "array", "items": _pair("title", "What the bookmark is called.")}, _BOOKMARKS
     ),
+    "tunnel-gateways": Shape(_tunnel_gateways, {"type": "array", "items": _GATEWAY, "maxItems": 1}, _GATEWAYS),
+    "tunnel-addresses": Shape(_tunnel_addresses, {"type": "array", "items": {"type": "string"}}, _TUNNEL_ADDRESSES),
     "hold-areas": Shape(
         _hold_areas, {"type": "array", "items": {"enum": list(HOLD_AREAS)}, "uniqueItems": True}, _AREAS
     ),

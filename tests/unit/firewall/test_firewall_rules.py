@@ -24,8 +24,9 @@ POLICIES = [
 ]
 
 
-def rules(**policy: str) -> str:
-    lists = ("closed_networks", "shared_hosts", "incoming_ports", "outgoing_ports")
+def rules(**policy: Any) -> str:
+    policy = {"firewall_kill_switch": "any"} | policy
+    lists = ("tunnelled_networks", "closed_networks", "shared_hosts", "incoming_ports", "outgoing_ports")
     return render_file(
         Path(TEMPLATE), {f"firewall_{name}": [] for name in lists} | policy | {"__firewall_found": FOUND}
     )
@@ -50,3 +51,23 @@ def test_a_list_of_both_families_is_taken_apart() -> None:
     )
     assert "elements = { 10.0.0.0/24 }" in text
     assert "elements = { fe80::/10 }" in text
+
+
+def tunnelled(kill_switch: str) -> str:
+    return rules(
+        firewall_incoming="listed", firewall_outgoing="any", firewall_peers="reachable", firewall_visit_log="nothing",
+        firewall_kill_switch=kill_switch, firewall_tunnelled_networks=["10.88.0.0/24", "fd88::/64"],
+    ).partition("chain output")[2]  # fmt: skip
+
+
+def test_what_belongs_into_the_tunnel_is_refused_before_what_is_established_is_let_through() -> None:
+    text = tunnelled("closed")
+    for word in ("ip daddr @tunnelled4", "ip6 daddr @tunnelled6"):
+        assert text.index(word) < text.index("ct state established"), (
+            "what began in the tunnel would go on outside of it"
+        )
+        assert text.index("@admins6 tcp sport") < text.index(word), "who administers from there would be shut out"
+
+
+def test_without_a_kill_switch_nothing_more_is_refused() -> None:
+    assert "tunnelled4" not in tunnelled("any")

@@ -93,11 +93,15 @@ class Wire:
         )
         return [found for one in kept if not (found := ipaddress.ip_network(one)).is_link_local]
 
-    def departs(self, places: Sequence[Place]) -> list[bool | None]:
-        """Which of these really leave the machine; None where it has no way there."""
-        asked = json.dumps(
-            {"to": [{"protocol": one.protocol, "address": one.address, "port": one.port} for one in places]}
-        )
+    def departs(
+        self, places: Sequence[Place], *, by: str | None = None, beside: Sequence[str] = ()
+    ) -> list[bool | None]:
+        """Which of these really leave the machine; None where it has no way there.
+
+        `by` names the card to send by, whatever the routes say; what leaves by a card that is `beside` the matter does not count.
+        """
+        to = [{"protocol": one.protocol, "address": one.address, "port": one.port} for one in places]
+        asked = json.dumps({"to": to, "by": by, "beside": list(beside)})
         program = shlex.quote(_program("departs"))
         found: list[bool | None] = json.loads(
             probe.run(self.host, f"printf %s {shlex.quote(asked)} | python3 -IBS -c {program}")

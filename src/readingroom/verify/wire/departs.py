@@ -1,8 +1,10 @@
 """Tries to send something to each of a list of places and says what really left this machine's network cards.
 
-Runs on the machine, as root. In: {"to": [{"protocol", "address", "port"}, …]}. Out: [true | false | null, …], null where the
-machine has no way to that address. Nobody has to answer: what is looked at is the card, behind every rule. A question for
-a neighbour's hardware address counts as well, since it comes after the rules and betrays what follows. Standard library only.
+Runs on the machine, as root. In: {"to": [{"protocol", "address", "port"}, …], "by": card or null, "beside": [cards]}: `by` is the
+card to send by, whatever the routes say, and cards that are `beside` the matter are not looked at. Out: [true | false | null,
+…], null where the machine has no way to that address. Nobody has to answer: what is looked at is the card, behind every rule.
+A question for a neighbour's hardware address counts as well, since it comes after the rules and betrays what follows. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -38,12 +40,14 @@ def leaving(kind: int, frame: bytes) -> tuple[str, str, int] | None:
     return PROTOCOLS[number], address, struct.unpack("!H", frame[begin + 2 : begin + 4])[0]
 
 
-def send(place: dict[str, Any], sockets: list[socket.socket]) -> bool:
+def send(place: dict[str, Any], by: str | None, sockets: list[socket.socket]) -> bool:
     """Try it; False when the machine knows no way there."""
     family = socket.AF_INET6 if ":" in place["address"] else socket.AF_INET
     one = socket.socket(family, socket.SOCK_STREAM if place["protocol"] == "tcp" else socket.SOCK_DGRAM)
     one.setblocking(False)
     sockets.append(one)
+    if by:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, by.encode())
     try:
         one.connect((place["address"], place["port"]))
         if place["protocol"] == "udp":
@@ -57,20 +61,21 @@ def send(place: dict[str, Any], sockets: list[socket.socket]) -> bool:
 
 def main() -> None:
     """Listen at the cards, try everything, and answer."""
-    to = json.load(sys.stdin)["to"]
+    asked = json.load(sys.stdin)
+    to, beside = asked["to"], {"lo", *asked["beside"]}
     card = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
     card.setblocking(False)
     watch = selectors.DefaultSelector()
     watch.register(card, selectors.EVENT_READ)
     sockets: list[socket.socket] = []
-    ways = [send(place, sockets) for place in to]
+    ways = [send(place, asked["by"], sockets) for place in to]
     seen: set[tuple[str, str, int]] = set()
     end = time.monotonic() + PATIENCE
     while (left := end - time.monotonic()) > 0:
         if not watch.select(left):
             break
         frame, (name, kind, direction, *_) = card.recvfrom(200)
-        if direction == OUTGOING and name != "lo" and (found := leaving(kind, frame)):
+        if direction == OUTGOING and name not in beside and (found := leaving(kind, frame)):
             seen.add(found)
     answer = [
         None if not way else any((protocol, place["address"], port) in seen for protocol, port in _signs(place))

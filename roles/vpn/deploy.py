@@ -1,0 +1,43 @@
+"""The role vpn for pyinfra: what tasks/ does, from the same list, templates and programs."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from pyinfra.api.exceptions import PyinfraError
+
+from readingroom.apply.shared import Role
+from readingroom.apply.trial import commit_confirmed
+
+
+def apply(variables: dict[str, Any]) -> None:
+    """The library's own systems are reached through a tunnel, whose key the machine made itself."""
+    with Role("vpn", variables) as role:
+        restart = "systemctl try-restart 'readingroom-vpn.servic[e]'"
+        role.handler("restart-tunnel", lambda: role.script("Restart the tunnel", restart))
+        if role.found["refusals"]:
+            raise PyinfraError("\n".join(["Nothing was changed.", *role.found["refusals"]]))
+        role.absent()
+        role.packages()
+        role.directories()
+        if role["__vpn_makes_key"]:
+            program = (role.path / "files" / "vpn_key.py").read_text(encoding="utf-8")
+            role.script("Make the key of this machine's tunnel", f"/usr/bin/python3 -IBS -c {shlex.quote(program)}")
+        role.files()
+        commit_confirmed(role)
+        role.units()
+        role.flush()
+        if role["__vpn_wanted"] and not role.check:
+            _tell(role, role.look_again())
+
+
+def _tell(role: Role, found: dict[str, Any]) -> None:
+    role.note(
+        f"The tunnel is the work of {'the kernel' if found['in_kernel'] else 'wireguard-go, as the kernel has no WireGuard'}."
+    )
+    if not found["answers"]:
+        role.note(
+            "The gateway does not answer this machine yet. It has to admit its public key: "
+            f"{found['public_key']} for {', '.join(role['vpn_addresses'])}"
+        )
