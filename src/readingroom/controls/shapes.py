@@ -21,6 +21,9 @@ _EXTENSION = re.compile(
 _ADDRESS_CHARACTERS = r"A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-"
 _TERMS = "{searchTerms}"
 _TUNNEL_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+_CERTIFICATES = re.compile(
+    r"(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n?)+", re.MULTILINE
+)
 _SSH_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]{16,}( [^\n\"']*)?")
 
 
@@ -165,6 +168,39 @@ def _person(entry: Item) -> Mapping[str, Any]:
     return {"login": _login(text_of(fields["login"], _PEOPLE)), "keys": lines}
 
 
+def _server(item: Item) -> str:
+    text = text_of(item, _SERVER)
+    if text == "none":
+        return text
+    _host_and_port(text, _SERVER)
+    return text
+
+
+def _host_and_port(text: str, advice: str) -> None:
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536 or not _is_host(host):
+        raise Unfit(f"{text[:60]!r} is not a host and a port", advice)
+
+
+def _local_port(item: Item) -> str:
+    text = _port(text_of(item, _LOCAL_PORT))
+    protocol, _, port = text.partition("/")
+    if protocol != "tcp" or int(port) < 1024:
+        raise Unfit(f"{text} is not a port that a program without rights may have", _LOCAL_PORT)
+    return text
+
+
+def _certificate(item: Item) -> str:
+    text = text_of(item, _CERTIFICATE).strip()
+    if text == "system":
+        return text
+    if "PRIVATE KEY" in text:
+        raise Unfit("this is a private key, which belongs into no policy", _CERTIFICATE, "bad-key")
+    if not _CERTIFICATES.fullmatch(text):
+        raise Unfit("this is not a certificate as PEM text", _CERTIFICATE, "bad-key")
+    return text
+
+
 def _tunnel_gateways(item: Item) -> tuple[Mapping[str, str], ...]:
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list with the gateway is needed", _GATEWAYS)
@@ -180,11 +216,7 @@ def _tunnel_gateway(entry: Item) -> Mapping[str, str]:
     texts = {name: text_of(one, _GATEWAYS).strip() for name, one in entries.items()}
     if not _TUNNEL_KEY.fullmatch(texts["public_key"]):
         raise Unfit("this is not a public key of WireGuard", "paste what `wg pubkey` prints: 44 characters", "bad-key")
-    host, _, port = texts["endpoint"].rpartition(":")
-    if not port.isdigit() or not 0 < int(port) < 65536 or not _is_host(host):
-        raise Unfit(
-            f"{texts['endpoint'][:60]!r} is not a host and a port", "write it like vpn.consortium.example:51820"
-        )
+    _host_and_port(texts["endpoint"], "write it like vpn.consortium.example:51820")
     return {"endpoint": texts["endpoint"], "public_key": texts["public_key"]}
 
 
@@ -226,6 +258,9 @@ _PEOPLE = "write a list of people: [{login: ada, keys: [ssh-ed25519 …]}]"
 _ONE_ADDRESS = "write a web address such as https://library.example/, or about:blank"
 _ENGINE = "write it like {name: DuckDuckGo, url: https://duckduckgo.com/?q={searchTerms}}"
 _BOOKMARKS = "write a list of bookmarks: [{title: Catalogue, url: https://catalogue.example/}]"
+_SERVER = "write it like sip.consortium.example:6443, or none"
+_LOCAL_PORT = "write it like tcp/6001; 1024 at least"
+_CERTIFICATE = "paste the certificate, from -----BEGIN CERTIFICATE----- on, as a block after `|`; or write system"
 _GATEWAYS = "write one gateway: [{endpoint: vpn.consortium.example:51820, public_key: …}]"
 _TUNNEL_ADDRESSES = "write the machine's addresses in the tunnel: [10.89.0.12/32]"
 _AREAS = "write the areas whose deletion pauses: [logs], [printing] or both"
@@ -280,6 +315,9 @@ SHAPES: Mapping[str, Shape] = {
     "bookmarks": Shape(
         _bookmarks, {"type": "array", "items": _pair("title", "What the bookmark is called.")}, _BOOKMARKS
     ),
+    "server": Shape(_server, {"type": "string"}, _SERVER),
+    "local-port": Shape(_local_port, {"type": "string"}, _LOCAL_PORT),
+    "certificate": Shape(_certificate, {"type": "string"}, _CERTIFICATE),
     "tunnel-gateways": Shape(_tunnel_gateways, {"type": "array", "items": _GATEWAY, "maxItems": 1}, _GATEWAYS),
     "tunnel-addresses": Shape(_tunnel_addresses, {"type": "array", "items": {"type": "string"}}, _TUNNEL_ADDRESSES),
     "hold-areas": Shape(

@@ -25,8 +25,15 @@ POLICIES = [
 
 
 def rules(**policy: Any) -> str:
-    policy = {"firewall_kill_switch": "any"} | policy
-    lists = ("tunnelled_networks", "closed_networks", "shared_hosts", "incoming_ports", "outgoing_ports")
+    policy = {"firewall_kill_switch": "any", "firewall_plain_sip": "any"} | policy
+    lists = (
+        "plain_sip_ports",
+        "tunnelled_networks",
+        "closed_networks",
+        "shared_hosts",
+        "incoming_ports",
+        "outgoing_ports",
+    )
     return render_file(
         Path(TEMPLATE), {f"firewall_{name}": [] for name in lists} | policy | {"__firewall_found": FOUND}
     )
@@ -71,3 +78,11 @@ def test_what_belongs_into_the_tunnel_is_refused_before_what_is_established_is_l
 
 def test_without_a_kill_switch_nothing_more_is_refused() -> None:
     assert "tunnelled4" not in tunnelled("any")
+
+
+def test_sip_in_clear_is_refused_before_what_is_established_and_not_inside_a_tunnel() -> None:
+    text = rules(
+        firewall_incoming="listed", firewall_outgoing="any", firewall_peers="reachable", firewall_visit_log="nothing",
+        firewall_plain_sip="refused", firewall_plain_sip_ports=["tcp/6001", "tcp/8023"],
+    ).partition("chain output")[2]  # fmt: skip
+    assert text.index('oifname != "wg*" tcp dport @plain_sip_tcp') < text.index("ct state established")

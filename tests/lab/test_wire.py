@@ -1,6 +1,6 @@
-"""The tunnel on a live machine with Debian 13: what the wire shows with it, without it, and when it goes down in the middle.
+"""What somebody at the library's router can read: with the tunnels, without them, and when one goes down in the middle.
 
-The rest of the suite has it on Debian 12. Somebody listens at the library's router. Everything that is read there is invented.
+A live staff machine with Debian 13; the rest of the suite has these roles on Debian 12. Everything that is read is invented.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from readingroom import toolkit
-from readingroom.lab import Lab, consortium
+from readingroom import sip2, toolkit
+from readingroom.lab import Lab, consortium, network
+from readingroom.lab.consortium import credentials
 from readingroom.sip2 import Message
 from wiretap import wiretap
 
@@ -38,18 +40,20 @@ class Desk:
     lab: Lab
     home: Path
 
-    def readingroom(self, *words: str) -> str:
-        """What a command says; it has to succeed."""
+    def readingroom(self, *words: str, status: int = 0) -> str:
+        """What a command says; it has to end with this status."""
         environment = {**os.environ, "HOME": str(self.home), "READINGROOM_HOME": str(self.home), "COLUMNS": "160"}
         program = Path(sys.executable).with_name("readingroom")
         done = subprocess.run([program, *words], capture_output=True, text=True, check=False, env=environment,
                               cwd=self.home, stdin=subprocess.DEVNULL)  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def harden(self, engine: str) -> str:
         """Bring tunnel and firewall to the machine."""
-        return self.readingroom("harden", "elm", "--engine", engine, "--role", "vpn", "--role", "firewall")
+        return self.readingroom(
+            "harden", "elm", "--engine", engine, "--role", "vpn", "--role", "sip_tunnel", "--role", "firewall"
+        )
 
     def run(self, script: str, check: bool = True) -> str:
         """What a script on the machine says."""
@@ -64,6 +68,12 @@ class Desk:
         )
         return self.run(f"timeout 8 bash -c \"exec 3<>/dev/tcp/{address}/{consortium.SIP_PORT} && {{ {lines}; echo \\$said; }}\""
                         .replace("$'\\r'", "\\$'\\r'"), check=False)  # fmt: skip
+
+    def policy(self, old: str, new: str) -> None:
+        """Change the library's policy."""
+        file = self.home / "policies" / "elm.yml"
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
 
     def is_answered(self) -> bool:
         """Has the gateway answered since the tunnel came up?"""
@@ -128,7 +138,15 @@ def test_before_it_everybody_on_the_way_can_read_card_numbers_and_pins(desk: Des
 
 def test_one_run_has_it_up_and_kept(desk: Desk) -> None:
     said = desk.harden("pyinfra")
-    for promise in ("vpn.tunnel", "vpn.kill-switch", "vpn.keys", "vpn.visit-log"):
+    for promise in (
+        "sip.transport",
+        "sip.trust",
+        "sip.plain",
+        "vpn.tunnel",
+        "vpn.kill-switch",
+        "vpn.keys",
+        "vpn.visit-log",
+    ):
         line = next(line for line in said.splitlines() if promise in line)
         assert "→ kept" in line, said
     assert "wireguard-go" in said or "the work of the kernel" in said
@@ -155,6 +173,109 @@ def test_the_key_is_nowhere_but_on_the_machine(desk: Desk) -> None:
     for path in (desk.home / "build").rglob("*"):
         assert not path.is_file() or key not in path.read_text(errors="replace"), path.name
     assert key not in json.dumps(desk.readingroom("plan", "elm", "--role", "vpn"))
+
+
+# A self-check station: it logs in, asks for the system's state and the patron's, lends a book, and ends.
+STATION = """
+import socket, sys
+sys.path.insert(0, "/run")
+from sip2 import Message
+card, pin, book = sys.argv[1:]
+station = socket.create_connection(("127.0.0.1", 6001), 3)
+station.settimeout(4)
+for number, (code, fixed, fields) in enumerate([
+    ("93", "00", {"CN": "selfcheck-1", "CO": "long-enough-secret"}),
+    ("99", "00302.00", {}),
+    ("63", "001" + " " * 28, {"AO": "LAB", "AA": card, "AD": pin}),
+    ("11", "NN" + " " * 36, {"AO": "LAB", "AA": card, "AB": book, "AD": pin}),
+    ("35", " " * 18, {"AO": "LAB", "AA": card, "AD": pin}),
+]):
+    station.sendall(Message(code, fixed, fields, number).encode())
+    said = b""
+    while not said.endswith(b"\\r"):
+        got = station.recv(4096)
+        if not got:
+            sys.exit("nobody answers")
+        said += got
+    answer = Message.decode(said)
+    print(answer.code, answer.fixed[:1], answer.fields.get("CQ", ""), flush=True)
+"""
+
+
+def lends(desk: Desk, card: str, pin: str, book: str) -> list[str]:
+    """What a station is told, answer by answer."""
+    desk.lab.exec(MACHINE, ["tee", "/run/sip2.py"], input=Path(sip2.__file__).read_text())
+    said = desk.lab.exec(MACHINE, ["python3", "-c", STATION.replace("\\\\", "\\"), card, pin, book], check=False).stdout
+    return said.splitlines()
+
+
+LENT = ["94 1 ", "98 Y ", "64   Y", "12 1 ", "36 Y "]
+
+
+def test_a_loan_at_a_self_check_station_cannot_be_read(desk: Desk) -> None:
+    card, book = barcode(), f"31234{secrets.randbelow(10**9):09}"
+    with wiretap(desk.lab) as heard:
+        assert lends(desk, card, card[-6:], book) == LENT
+    assert heard.frames
+    assert heard.holding(card, book, "long-enough-secret", card[-6:]) == 0
+
+
+@contextmanager
+def stranger(lab: Lab, folder: Path, port: int) -> Iterator[Path]:
+    """Somebody at the gateway's address, with a good certificate for another name; what arrives there lies in a file."""
+    chain, key = credentials.write(folder, credentials.STRANGER, credentials.certificate(credentials.STRANGER))
+    arrived = folder / "arrived"
+    arrived.write_bytes(b"")
+    enter = ["nsenter", f"--net={network.NAMESPACES / lab.places.consortium}", sys.executable, "-I", "-c"]
+    process = subprocess.Popen([*enter, LISTENS, str(chain), str(key), str(port), str(arrived)], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        assert process.stdout.readline()
+        yield arrived
+    finally:
+        process.kill()
+        process.wait()
+
+
+LISTENS = """
+import contextlib, socket, ssl, sys
+chain, key, port, arrived = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(chain, key)
+door = socket.create_server(("10.66.0.1", int(port)))
+print("ready", flush=True)
+while True:
+    caller, _ = door.accept()
+    with contextlib.suppress(OSError), context.wrap_socket(caller, server_side=True) as secure:
+        while got := secure.recv(4096):
+            with open(arrived, "ab") as file:
+                file.write(got)
+"""
+
+
+def test_somebody_with_a_certificate_for_another_name_gets_no_byte(desk: Desk, tmp_path: Path) -> None:
+    card = barcode()
+    with stranger(desk.lab, tmp_path, 6444) as arrived:
+        desk.policy("10.66.0.1:6443", "10.66.0.1:6444")
+        assert "BROKEN" in desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "sip_tunnel", status=1)
+        assert lends(desk, card, card[-6:], "31234000000017") == []
+        assert arrived.read_bytes() == b""
+        # without the check of certificates it gets everything: the test can fail
+        desk.policy('{server: "10.66.0.1:6444"}', '{server: "10.66.0.1:6444", trust: any}')
+        desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "sip_tunnel", status=1)
+        lends(desk, card, card[-6:], "31234000000017")
+        assert b"selfcheck-1" in arrived.read_bytes()
+
+
+def test_a_pinned_certificate_is_the_only_one_that_is_taken(desk: Desk) -> None:
+    pem = credentials.pem(credentials.certificate(credentials.LIBRARY_SYSTEM, ["10.66.0.1", "fd66::1"]))
+    block = "\n".join(f"      {line}" for line in pem.strip().splitlines())
+    pinned = f'  sip:\n    server: "10.66.0.1:6443"\n    trust: pinned\n    certificate: |\n{block}'
+    desk.policy('  sip: {server: "10.66.0.1:6444", trust: any}', pinned)
+    said = desk.readingroom("harden", "elm", "--engine", "ansible", "--role", "sip_tunnel")
+    assert "2 of 2 promises kept" in said
+    card = barcode()
+    assert lends(desk, card, card[-6:], "31234000000017") == LENT
 
 
 def test_a_connection_that_began_in_the_tunnel_ends_with_it(desk: Desk) -> None:
@@ -186,13 +307,8 @@ def test_a_gateway_that_is_gone_locks_nobody_out(desk: Desk) -> None:
         assert desk.reachable()
         assert desk.run("systemctl is-active readingroom-vpn.service", check=False) == "active"
         desk.run("sed -i s/25/26/ /etc/wireguard/wg-library.conf")
-        said = subprocess.run(
-            [Path(sys.executable).with_name("readingroom"), "harden", "elm", "--engine", "pyinfra", "--role", "vpn"],
-            capture_output=True, text=True, check=False, cwd=desk.home, stdin=subprocess.DEVNULL,
-            env={**os.environ, "HOME": str(desk.home), "READINGROOM_HOME": str(desk.home), "COLUMNS": "160"},
-        )  # fmt: skip
-        assert said.returncode == 1, said.stdout
-        assert "the gateway does not answer" in said.stdout
+        said = desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "vpn", status=1)
+        assert "the gateway does not answer" in said
         assert desk.reachable()
     finally:
         subprocess.run([*cable, "up"], check=True)

@@ -1,0 +1,23 @@
+"""The role sip_tunnel for pyinfra: what tasks/ does, from the same list and templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyinfra.api.exceptions import PyinfraError
+
+from readingroom.apply.shared import Role
+
+
+def apply(variables: dict[str, Any]) -> None:
+    """SIP2 goes to the library system encrypted, and to nobody else."""
+    with Role("sip_tunnel", variables) as role:
+        restart = "systemctl try-restart 'readingroom-sip.servic[e]'"
+        role.handler("restart-sip", lambda: role.script("Restart the tunnel for SIP2", restart))
+        if role.found["refusals"]:
+            raise PyinfraError("\n".join(["Nothing was changed.", *role.found["refusals"]]))
+        role.absent()
+        role.packages()
+        role.directories()
+        role.files()
+        role.units()

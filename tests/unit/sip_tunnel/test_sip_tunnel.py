@@ -1,0 +1,80 @@
+"""What the role refuses beforehand, and what its settings say for every way to trust."""
+
+from __future__ import annotations
+
+import pytest
+import sip_tunnel_look
+
+from readingroom import toolkit
+from readingroom.apply.rendering import render_file
+
+ASKED = {
+    "server": "sip.example:6443",
+    "local_port": "tcp/6001",
+    "trust": "authority",
+    "certificate": "system",
+    "transport": "tls",
+}
+TEMPLATE = toolkit.root() / "roles" / "sip_tunnel" / "templates" / "sip.conf.j2"
+
+
+def settings(server: str, trust: str, certificate: str = "system") -> dict[str, set[str]]:
+    """The settings of both services, by name."""
+    values = {"server": server, "trust": trust, "certificate": certificate, "local_port": "tcp/6001"}
+    found: dict[str, set[str]] = {}
+    for line in render_file(TEMPLATE, {f"sip_tunnel_{name}": value for name, value in values.items()}).splitlines():
+        name, equals, value = line.partition(" = ")
+        if equals:
+            found.setdefault(name, set()).add(value)
+    return found
+
+
+@pytest.mark.parametrize("name", ["sip.consortium.example", "SIP.example"])
+def test_with_an_authority_the_name_is_checked_as_well(name: str) -> None:
+    found = settings(f"{name}:6443", "authority")
+    assert found["verifyChain"] == {"yes"}
+    assert found["checkHost"] == found["sni"] == {name}
+    assert found["CAfile"] == {"/etc/ssl/certs/ca-certificates.crt"}
+
+
+@pytest.mark.parametrize(
+    ("server", "address"), [("192.0.2.1:6443", "192.0.2.1"), ("[2001:db8::1]:6443", "2001:db8::1")]
+)
+def test_an_address_is_checked_as_an_address(server: str, address: str) -> None:
+    found = settings(server, "authority")
+    assert found["checkIP"] == {address}
+    assert "sni" not in found
+
+
+def test_a_pinned_certificate_is_compared_and_comes_from_the_policy() -> None:
+    found = settings("sip.example:6443", "pinned", "PEM")
+    assert found["verifyPeer"] == {"yes"}
+    assert found["CAfile"] == {"/etc/readingroom/sip-trust.pem"}
+
+
+@pytest.mark.parametrize("trust", ["any", "authority", "pinned"])
+def test_stations_on_this_machine_alone_are_served_and_nothing_but_errors_is_noted(trust: str) -> None:
+    found = settings("sip.example:6443", trust, "PEM")
+    assert found["accept"] == {"127.0.0.1:6001", "::1:6001"}
+    assert found["debug"] == {"err"}
+    assert found["syslog"] == {"no"}
+    assert found["sslVersionMin"] == {"TLSv1.2"}
+
+
+def test_nothing_is_refused_where_nothing_is_wrapped() -> None:
+    assert sip_tunnel_look.refusals({**ASKED, "server": "none", "trust": "pinned"}, "telnetd") == []
+    assert sip_tunnel_look.refusals({**ASKED, "transport": "plain"}, "telnetd") == []
+
+
+def test_what_cannot_work_is_said_at_once() -> None:
+    said = "\n".join(sip_tunnel_look.refusals({**ASKED, "trust": "pinned"}, "SIPServer"))
+    assert "sip.certificate" in said
+    assert "SIPServer listens on the port" in said
+
+
+def test_our_own_tunnel_does_not_stand_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"ss": 'LISTEN 0 4096 127.0.0.1:6001 0.0.0.0:* users:(("stunnel4",pid=77,fd=8))\n', "systemctl": "77\n"}
+    monkeypatch.setattr(sip_tunnel_look, "run", lambda *argv: said[argv[0]])
+    assert sip_tunnel_look.holder(6001) == ""
+    said["systemctl"] = "0\n"
+    assert sip_tunnel_look.holder(6001) == "stunnel4"
