@@ -21,6 +21,7 @@ from pyinfra.context import host
 from readingroom.apply.root_shell import CannotConnect, Finished, PasswordNeeded, RootShell, ShellLost
 from readingroom.apply.shared import AGAIN, ROLES, Role
 
+PATIENCE = 6.0  # seconds in which a refusal may still be a daemon that starts anew
 GRACE = 30.0  # seconds after the timer in which the machine must answer again
 
 
@@ -72,7 +73,7 @@ def _try(trial: Mapping[str, Any], change: str = ":") -> None:
         raise PyinfraError(said)
     again: Callable[[], RootShell] = host.connector_data[AGAIN]
     try:
-        shell = again()
+        shell = _come_in(again)
     except (CannotConnect, PasswordNeeded):
         _give_up(trial, again)
     try:
@@ -81,6 +82,18 @@ def _try(trial: Mapping[str, Any], change: str = ":") -> None:
         shell.close()
     if kept.status:
         raise PyinfraError(_words(kept))
+
+
+def _come_in(again: Callable[[], RootShell]) -> RootShell:
+    """A connection of its own. A daemon that reads its settings anew refuses for a moment; whoever is shut out is for longer."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return again()
+        except CannotConnect:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
 
 
 def _give_up(trial: Mapping[str, Any], again: Callable[[], RootShell]) -> NoReturn:
