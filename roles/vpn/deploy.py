@@ -20,7 +20,6 @@ def apply(variables: dict[str, Any]) -> None:
             raise PyinfraError("\n".join(["Nothing was changed.", *role.found["refusals"]]))
         role.absent()
         role.packages()
-        role.directories()
         if role["__vpn_makes_key"]:
             program = (role.path / "files" / "vpn_key.py").read_text(encoding="utf-8")
             role.script("Make the key of this machine's tunnel", f"/usr/bin/python3 -IBS -c {shlex.quote(program)}")

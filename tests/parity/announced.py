@@ -49,6 +49,9 @@ SYSTEM = {
 BY_PACKAGE = {
     "/etc/pam.d/common-*": ("libpam-pwquality", "pam-auth-update lets the module in"),
     "/etc/alternatives/*": ("xz-utils", "update-alternatives offers it under the names of older programs"),
+    "/etc/rc?.d/*stunnel4": ("stunnel4", "update-rc.d, for a system without systemd"),
+    "/var/lib/stunnel4": ("stunnel4", "the package's own folder"),
+    "/etc/networks": ("netbase", "the list of networks, where there is none yet"),
     "/etc/rc?.d/*unattended-upgrades": ("unattended-upgrades", "update-rc.d, for a system without systemd"),
 }
 
@@ -124,6 +127,8 @@ class _Announced:
         """Whether the plan says that `unit` will be enabled, disabled or brought."""
         if unit in self.units or any(path.endswith(f"/{unit}") for path in {*self.paths, *self.of_packages}):
             return True
+        if f"/etc/init.d/{unit.removesuffix('.service')}" in self.of_packages:
+            return True  # systemd makes a unit of a package's script for sysvinit
         return any(re.search(rf"\b{re.escape(unit.partition('.')[0])}\b", step) for step in self.steps)
 
     def login(self, login: str) -> bool:
