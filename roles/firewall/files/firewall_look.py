@@ -4,6 +4,7 @@
 `ssh_ports`  the ports that sshd listens on
 `peers`      the networks that this machine's own cards are in
 `resolvers`  the hosts that look names up for it, with its gateways, which often do
+`configured` those of them that programs ask now, as resolv.conf says
 `printers`   the hosts that its print queues lead to
 `services`   units of known services that answer the network and that nobody asked for
 `tables`     tables of rules that are not ours
@@ -106,7 +107,12 @@ def physical(device: str) -> bool:
 
 def resolvers() -> list[str]:
     """Who looks names up."""
-    found = [str(one["gateway"]) for one in routes() if "gateway" in one]
+    return ordered([*configured(), *(single(str(one["gateway"])) for one in routes() if "gateway" in one)])
+
+
+def configured() -> list[str]:
+    """Whom programs ask now, on other machines."""
+    found: list[str] = []
     for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         text = Path(name).read_text() if Path(name).is_file() else ""
         found += re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)
@@ -159,6 +165,7 @@ def main() -> None:
         "ssh_ports": ssh_ports(way[1] if way else None),
         "peers": peers(),
         "resolvers": resolvers(),
+        "configured": configured(),
         "printers": printers(),
         "services": services(),
         "tables": tables(),
