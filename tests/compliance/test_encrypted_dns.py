@@ -154,7 +154,9 @@ def test_a_name_leaves_the_machine_encrypted_only(host: Host, promise: Promise) 
         promise.observed(NOTHING)
         return
     seen = ask(host, _WATCHED, f"{probe.canary()}.example", addresses(promise), local(promise))
-    assert not seen["readable"], f"{seen['readable']} packets held a name that was looked up, readable by everybody on the way"
+    assert not seen["readable"], (
+        f"{seen['readable']} packets held a name that was looked up, readable by everybody on the way"
+    )
     assert not seen["clear"], f"{seen['clear']} packets left for the port of lookups in the clear"
     assert not seen["elsewhere"], "names were asked of a resolver that the policy does not name"
     assert seen["encrypted"], "a name was looked up, and the policy's resolvers were not asked over TLS"
@@ -180,10 +182,14 @@ def test_a_false_resolver_is_not_believed(host: Host, promise: Promise) -> None:
         assert found["believed"], "encrypted names are not looked up without a checked certificate"
         promise.observed("tried in a network of its own: names go encrypted to whoever answers, and never in the clear")
         return
-    assert not found["tls"] + found["believed"], "a resolver with a certificate of its own making is asked, and believed"
+    assert not found["tls"] + found["believed"], (
+        "a resolver with a certificate of its own making is asked, and believed"
+    )
     if not found["knocked"]:
         promise.not_tested("the copy of the resolver did not ask anybody, so nothing is proved")
-    promise.observed("tried in a network of its own: a false resolver was turned away, and heard no name over TLS or in the clear")
+    promise.observed(
+        "tried in a network of its own: a false resolver was turned away, and heard no name over TLS or in the clear"
+    )
 
 
 @control("dns.query-log")
@@ -200,7 +206,9 @@ def test_a_name_that_was_looked_up_is_written_nowhere(host: Host, promise: Promi
         found += int(probe.run(host, f"journalctl -q --since -5min -o cat | grep -cF {word} || true"))
         found += probe.files_with(host, word, "/var/log", "/var/lib/unbound", "/var/cache", "/etc/unbound")
     assert found == 0, f"{found} places hold a name that was just looked up"
-    promise.observed(f"{len(words)} names looked up, one that is there and one that is not: no log and no file holds them")
+    promise.observed(
+        f"{len(words)} names looked up, one that is there and one that is not: no log and no file holds them"
+    )
 
 
 @FAMILIES

@@ -60,7 +60,9 @@ def in_the_way() -> list[str]:
     """Others who write resolv.conf, and whom we cannot tell not to."""
     found = []
     if any(Path(one).exists() for one in ("/sbin/resolvconf", "/usr/sbin/resolvconf")):
-        found.append("Name resolution stays as it is: resolvconf writes resolv.conf. To mend: remove the package, then run again.")
+        found.append(
+            "Name resolution stays as it is: resolvconf writes resolv.conf. To mend: remove the package, then run again."
+        )
     conf = Path("/etc/dhcpcd.conf")
     if Path("/usr/sbin/dhcpcd").exists() and not (conf.is_file() and "\nnohook resolv.conf" in conf.read_text()):
         found.append(

@@ -1,10 +1,11 @@
-"""What the firewall's rules must know of this machine: {"networks": …} in, one JSON object out. Changes nothing.
+"""What the firewall's rules must know of this machine: the policy's words in, one JSON object out. Changes nothing.
 
 `admins`     networks that may come in over SSH: the policy's, and the address this very connection comes from
 `ssh_ports`  the ports that sshd listens on
 `peers`      the networks that this machine's own cards are in
 `resolvers`  the hosts that look names up for it, with its gateways, which often do
-`configured` those of them that programs ask now, as resolv.conf says
+`over_tls`   the resolvers that the library named, which are asked over TLS
+`indoors`    the resolvers in the building that know the library's own domains
 `printers`   the hosts that its print queues lead to
 `services`   units of known services that answer the network and that nobody asked for
 `tables`     tables of rules that are not ours
@@ -24,6 +25,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 RULES = Path("/etc/readingroom/firewall.nft")
@@ -105,18 +107,30 @@ def physical(device: str) -> bool:
     return not re.match(r"lo$|docker|br-|virbr|veth|wg|tun|tap|podman|cni", device)
 
 
-def resolvers() -> list[str]:
-    """Who looks names up."""
-    return ordered([*configured(), *(single(str(one["gateway"])) for one in routes() if "gateway" in one)])
-
-
-def configured() -> list[str]:
-    """Whom programs ask now, on other machines."""
-    found: list[str] = []
+def resolvers(asked: dict[str, Any]) -> list[str]:
+    """Who looks names up: whom programs ask now, and the gateways, which often do, unless other resolvers are to be shut out."""
+    found = [] if shuts_others_out(asked) else [str(one["gateway"]) for one in routes() if "gateway" in one]
     for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         text = Path(name).read_text() if Path(name).is_file() else ""
         found += re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)
     return ordered(single(one) for one in found if not address(one).is_loopback)
+
+
+def shuts_others_out(asked: dict[str, Any]) -> bool:
+    """Is nobody to be asked but those that the library named?"""
+    return bool(asked["dns_transport"] != "plain" and asked["other_resolvers"] == "blocked")
+
+
+def over_tls(asked: dict[str, Any]) -> list[str]:
+    """The resolvers that the library named."""
+    named = asked["dns_resolvers"] if asked["dns_transport"] != "plain" else []
+    return ordered(single(one.partition("#")[0]) for one in named)
+
+
+def indoors(asked: dict[str, Any]) -> list[str]:
+    """Those in the building that know the library's own domains."""
+    domains = asked["dns_local_domains"] if asked["dns_transport"] != "plain" else []
+    return ordered(single(one) for domain in domains for one in domain["resolvers"])
 
 
 def printers() -> list[str]:
@@ -164,8 +178,9 @@ def main() -> None:
         "admins": admins(asked["admin_networks"], way[0] if way else None),
         "ssh_ports": ssh_ports(way[1] if way else None),
         "peers": peers(),
-        "resolvers": resolvers(),
-        "configured": configured(),
+        "resolvers": resolvers(asked),
+        "over_tls": over_tls(asked),
+        "indoors": indoors(asked),
         "printers": printers(),
         "services": services(),
         "tables": tables(),

@@ -339,7 +339,12 @@ _LOCAL_DOMAIN: Json = {
     "additionalProperties": False,
     "properties": {
         "domain": {"type": "string", "description": "The domain, such as library.lan."},
-        "resolvers": {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": "Who is asked for it."},
+        "resolvers": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "description": "Who is asked for it.",
+        },
     },
 }
 
@@ -367,9 +372,7 @@ SHAPES: Mapping[str, Shape] = {
     "certificate": Shape(_certificate, {"type": "string"}, _CERTIFICATE),
     "tunnel-gateways": Shape(_tunnel_gateways, {"type": "array", "items": _GATEWAY, "maxItems": 1}, _GATEWAYS),
     "tunnel-addresses": Shape(_tunnel_addresses, {"type": "array", "items": {"type": "string"}}, _TUNNEL_ADDRESSES),
-    "dns-resolvers": Shape(
-        _dns_resolvers, {"type": "array", "items": {"type": "string"}, "minItems": 1}, _RESOLVERS
-    ),
+    "dns-resolvers": Shape(_dns_resolvers, {"type": "array", "items": {"type": "string"}, "minItems": 1}, _RESOLVERS),
     "dns-local-domains": Shape(_dns_local_domains, {"type": "array", "items": _LOCAL_DOMAIN}, _LOCAL_DOMAINS),
     "hold-areas": Shape(
         _hold_areas, {"type": "array", "items": {"enum": list(HOLD_AREAS)}, "uniqueItems": True}, _AREAS
