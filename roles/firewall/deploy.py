@@ -21,6 +21,11 @@ def apply(variables: dict[str, Any]) -> None:
 
 
 def _tell(role: Role) -> None:
+    if role.found["speaks_plain"]:
+        role.note(
+            "A program on this machine speaks SIP2 with the library system in clear just now, which sip.plain refuses from now on. "
+            "Name the library system in sip.server, and tell the program to speak to this machine itself."
+        )
     tables = role.found["tables"]
     if tables:
         role.note(

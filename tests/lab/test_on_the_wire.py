@@ -257,12 +257,12 @@ def test_somebody_with_a_certificate_for_another_name_gets_no_byte(desk: Desk, t
     card = barcode()
     with stranger(desk.lab, tmp_path, 6444) as arrived:
         desk.policy("10.66.0.1:6443", "10.66.0.1:6444")
-        assert "BROKEN" in desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "sip_tunnel", status=1)
+        assert "not tested" in desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "sip_tunnel")
         assert lends(desk, card, card[-6:], "31234000000017") == []
         assert arrived.read_bytes() == b""
         # without the check of certificates it gets everything: the test can fail
         desk.policy('{server: "10.66.0.1:6444"}', '{server: "10.66.0.1:6444", trust: any}')
-        desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "sip_tunnel", status=1)
+        desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "sip_tunnel")
         lends(desk, card, card[-6:], "31234000000017")
         assert b"selfcheck-1" in arrived.read_bytes()
 

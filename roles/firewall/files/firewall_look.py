@@ -7,6 +7,8 @@
 `over_tls`   the resolvers that the library named, which are asked over TLS
 `indoors`    the resolvers in the building that know the library's own domains
 `printers`   the hosts that its print queues lead to
+`sip_hosts`  the addresses of the library system that takes SIP2 over TLS
+`speaks_plain`  whether a program on this machine speaks SIP2 in clear just now
 `services`   units of known services that answer the network and that nobody asked for
 `tables`     tables of rules that are not ours
 `loaded`     whether the rules that are at work are those in the file
@@ -148,6 +150,24 @@ def printers() -> list[str]:
     return ordered(found)
 
 
+def sip_hosts(server: str) -> list[str]:
+    """Where the library system is, as far as its name can be looked up."""
+    try:
+        found = socket.getaddrinfo(server.rpartition(":")[0].strip("[]"), None) if server != "none" else []
+    except OSError:
+        found = []
+    return ordered(single(str(one[4][0])) for one in found)
+
+
+def speaks_plain(ports: list[str]) -> bool:
+    """Is a connection to one of these ports open, to another machine?"""
+    if not ports:
+        return False
+    wanted = " or ".join(f"dport = :{one.partition('/')[2]}" for one in ports)
+    said = run("ss", "-Htn", "state", "established", f"( {wanted} )") or ""
+    return any(not line.split()[-1].startswith(("127.", "[::1]")) for line in said.splitlines() if line.split())
+
+
 def services() -> list[str]:
     """Those of `SERVICES` that are installed."""
     said = run("systemctl", "list-unit-files", "--no-legend", "--plain", *SERVICES) or ""
@@ -182,6 +202,8 @@ def main() -> None:
         "over_tls": over_tls(asked),
         "indoors": indoors(asked),
         "printers": printers(),
+        "sip_hosts": sip_hosts(asked["sip_server"]),
+        "speaks_plain": speaks_plain(asked["plain_sip_ports"]),
         "services": services(),
         "tables": tables(),
         "loaded": loaded(),

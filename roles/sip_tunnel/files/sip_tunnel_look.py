@@ -1,6 +1,7 @@
 """What the role must know of this machine: the policy's words in, one JSON object out. Changes nothing.
 
 `refusals`  why the tunnel for SIP2 cannot be made, in words
+`homes`     the machine's addresses for itself: a tunnel that is told to listen where there is no IPv6 does not start at all
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 UNIT = "readingroom-sip.service"
 
 
-def refusals(asked: dict[str, str], holder: str) -> list[str]:
+def refusals(asked: dict[str, Any], holder: str) -> list[str]:
     """What stands against it; `holder` is the program that has the local port already, if any has."""
     if asked["server"] == "none" or asked["transport"] == "plain":
         return []
@@ -20,6 +23,12 @@ def refusals(asked: dict[str, str], holder: str) -> list[str]:
     if asked["trust"] == "pinned" and asked["certificate"] == "system":
         found.append(
             "sip.trust is pinned, and sip.certificate does not hold the server's certificate: paste it there as PEM text"
+        )
+    port = asked["server"].rpartition(":")[2]
+    if f"tcp/{port}" in asked["plain_ports"]:
+        found.append(
+            f"sip.server is on a port of sip.plain_ports ({port}), which the firewall closes: name the port where the library "
+            "system speaks TLS, or take this one out of sip.plain_ports"
         )
     if holder:
         found.append(
@@ -38,6 +47,12 @@ def holder(port: int) -> str:
     return ""
 
 
+def homes() -> list[str]:
+    """127.0.0.1, and ::1 where the machine has it."""
+    cards = Path("/proc/net/if_inet6")
+    return ["127.0.0.1", *(["::1"] if cards.is_file() and f"{1:032x} " in cards.read_text() else [])]
+
+
 def run(*argv: str) -> str:
     """What a program prints; nothing when it is not there."""
     try:
@@ -49,7 +64,8 @@ def run(*argv: str) -> str:
 def main() -> None:
     """Answer."""
     asked = json.load(sys.stdin)
-    print(json.dumps({"refusals": refusals(asked, holder(int(asked["local_port"].partition("/")[2])))}))
+    port = int(asked["local_port"].partition("/")[2])
+    print(json.dumps({"refusals": refusals(asked, holder(port)), "homes": homes()}))
 
 
 if __name__ == "__main__":

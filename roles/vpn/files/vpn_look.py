@@ -14,13 +14,17 @@ import ipaddress
 import json
 import os
 import re
+import socket
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 CARD = "wg-library"
 FOLDER = Path("/etc/wireguard")
 FRESH = 180  # seconds; a tunnel that is in use makes new keys every two minutes
@@ -96,7 +100,7 @@ def came_in() -> str | None:
     return None
 
 
-def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def address(text: str) -> Address | None:
     """An address without its zone; None for a name. One that a dual-stack socket shows as IPv6 is what it really is."""
     try:
         found = ipaddress.ip_address(text.strip("[]").partition("%")[0])
@@ -105,8 +109,33 @@ def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return getattr(found, "ipv4_mapped", None) or found
 
 
-def refusals(asked: dict[str, Any], source: str | None, through: bool) -> list[str]:
-    """What stands against it. `through` says that the connection from `source` comes through the tunnel already."""
+def addresses(endpoint: str) -> list[Address]:
+    """Where a gateway is; a name as far as it can be looked up."""
+    host = re.sub(r":\d+$", "", endpoint)
+    try:
+        found = (
+            [address(host)] if address(host) else [address(str(one[4][0])) for one in socket.getaddrinfo(host, None)]
+        )
+    except OSError:
+        return []
+    return [one for one in found if one]
+
+
+def neighbourhoods() -> list[Network]:
+    """The networks that this machine's own cards are in."""
+    said = [json.loads(run("ip", "-j", family, "route", "show") or "[]") for family in ("-4", "-6")]
+    found = [
+        ipaddress.ip_network(one["dst"])
+        for routes in said
+        for one in routes
+        if "gateway" not in one and "/" in one["dst"] and one.get("dev") not in ("lo", CARD)
+    ]
+    return [one for one in found if not one.is_link_local]
+
+
+def refusals(asked: dict[str, Any], source: str | None, through: bool, nearby: Iterable[Network] = ()) -> list[str]:
+    """What stands against it. `through` says that the connection from `source` comes through the tunnel already; `nearby` are
+    the networks that the machine is in."""
     networks = [ipaddress.ip_network(one) for one in asked["networks"]]
     if not networks:
         return []
@@ -128,12 +157,16 @@ def refusals(asked: dict[str, Any], source: str | None, through: bool) -> list[s
         found.append(
             "vpn.networks holds everything there is, and the tunnel itself would have no way out: name networks"
         )
-    for gateway in asked["gateways"]:
-        host = address(re.sub(r":\d+$", "", gateway["endpoint"]))
-        if host and any(host in one for one in networks):
-            found.append(
-                "vpn.gateways lies inside vpn.networks, so that the tunnel would lead through itself: name its outer address"
-            )
+    if any(one.version == there.version and one.overlaps(there) for one in networks for there in nearby):
+        found.append(
+            "vpn.networks holds the network that this machine itself is in: its router, printers and resolver would be out of "
+            "reach; name the networks of the library's systems more narrowly"
+        )
+    ends = [host for gateway in asked["gateways"] for host in addresses(gateway["endpoint"])]
+    if any(host in one for host in ends for one in networks):
+        found.append(
+            "vpn.gateways lies inside vpn.networks, so that the tunnel would lead through itself: name its outer address"
+        )
     came = address(source) if source else None
     if came and not through and any(came in one for one in networks):
         found.append(
@@ -158,7 +191,7 @@ def main() -> None:
         "key_is_safe": key_is_safe(),
         "works": works(),
         "answers": answers(),
-        "refusals": refusals(asked, source, through_tunnel(source)),
+        "refusals": refusals(asked, source, through_tunnel(source), neighbourhoods()),
     }
     print(json.dumps(answer))
 

@@ -68,8 +68,12 @@ def test_cards_and_pins_cross_the_network_encrypted(host: Host, promise: Promise
     assert host.run(f"systemctl is-enabled {UNIT}").stdout.strip() == "enabled", (
         "the tunnel does not come up with the machine"
     )
-    assert seen["secured"], "nothing went to the library system: no tunnel is there for stations to speak to"
-    assert seen["answered"], "the library system does not answer through the tunnel"
+    assert not seen["nobody"], "no tunnel is there for stations to speak to"
+    if seen["silent"]:
+        promise.not_tested(
+            "the library system does not answer through the tunnel, so it cannot be seen how a station's words travel"
+        )
+    assert seen["secured"], "a station was answered, and nothing went to the library system encrypted"
     promise.observed(
         f"a login, a card and a PIN of ours went to the library system in {seen['secured']} encrypted pieces, none of them "
         "readable, and it answered"
@@ -104,9 +108,16 @@ def test_nobody_but_the_library_system_gets_a_byte(host: Host, promise: Promise,
     )
 
 
+def library_system(host: Host, promise: Promise, *, six: bool) -> list[str]:
+    """The library system's own addresses of one family, where the policy names it: the likeliest exception."""
+    name = promise.expects("sip.server").rpartition(":")[0].strip("[]")
+    said = host.run(f"getent ahosts {shlex.quote(name)}").stdout if name else ""
+    return sorted({line.split()[0] for line in said.splitlines() if (":" in line.split()[0]) == six})
+
+
 @pytest.mark.parametrize("six", [False, True], ids=["IPv4", "IPv6"])
 @control("sip.plain")
-def test_sip_in_clear_does_not_leave(promise: Promise, wire: Wire, six: bool) -> None:
+def test_sip_in_clear_does_not_leave(host: Host, promise: Promise, wire: Wire, six: bool) -> None:
     if promise.value == "any":
         promise.observed(NOTHING)
         return
@@ -114,7 +125,8 @@ def test_sip_in_clear_does_not_leave(promise: Promise, wire: Wire, six: bool) ->
     if not ports:
         promise.not_applicable("the policy names no port of SIP2 in clear")
     family = "IPv6" if six else "IPv4"
-    places = [Place("tcp", somewhere(six=six), port) for port in ports]
+    to = [somewhere(six=six), *library_system(host, promise, six=six)]
+    places = [Place("tcp", address, port) for address in to for port in ports]
     allowed, *found = wire.departs([Place("tcp", somewhere(six=six), 443), *places])
     if allowed is None:
         promise.not_applicable(f"this machine has no way out over {family}")

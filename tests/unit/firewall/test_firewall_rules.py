@@ -14,7 +14,8 @@ from readingroom.apply.rendering import render_file
 TEMPLATE = toolkit.root() / "roles" / "firewall" / "templates" / "firewall.nft.j2"
 FOUND: dict[str, Any] = {
     "admins": ["203.0.113.5/32"], "ssh_ports": [22, 2222], "peers": ["10.0.0.0/24", "fe80::/10"],
-    "resolvers": ["10.0.0.1/32"], "printers": [], "over_tls": ["9.9.9.9/32"], "indoors": ["10.0.0.53/32"],
+    "resolvers": ["10.0.0.1/32"], "printers": [], "sip_hosts": ["192.0.2.7/32"], "over_tls": ["9.9.9.9/32"],
+    "indoors": ["10.0.0.53/32"],
 }  # fmt: skip
 POLICIES = [
     dict(zip(("firewall_incoming", "firewall_outgoing", "firewall_peers", "firewall_visit_log"), words, strict=True))
@@ -25,11 +26,8 @@ POLICIES = [
 
 
 def rules(**policy: Any) -> str:
-    policy = {
-        "firewall_kill_switch": "any",
-        "firewall_plain_sip": "any",
-        "firewall_other_resolvers": "reachable",
-    } | policy
+    off = {"kill_switch": "any", "plain_sip": "any", "sip_server": "none", "other_resolvers": "reachable"}
+    policy = {f"firewall_{name}": word for name, word in off.items()} | policy
     lists = (
         "plain_sip_ports",
         "tunnelled_networks",
@@ -101,3 +99,14 @@ def test_other_resolvers_are_refused_after_those_that_are_named() -> None:
     assert text.index("ip daddr @over_tls4 accept") < refused
     assert text.index("th dport 53 ip daddr @indoors4 accept") < refused
     assert refused < text.index("udp dport @outgoing_udp"), "the list of ports would let them out"
+
+
+def test_a_public_station_gets_out_to_the_library_system_and_nowhere_else_on_its_port() -> None:
+    text = rules(
+        firewall_incoming="listed", firewall_outgoing="listed", firewall_peers="isolated", firewall_visit_log="nothing",
+        firewall_sip_server="sip.example:6443",
+    )  # fmt: skip
+    assert "elements = { 192.0.2.7/32 }" in text
+    assert text.index("tcp dport 6443 ip daddr @sip4 accept") < text.index(
+        "ip daddr @peers4", text.index("chain output")
+    )

@@ -14,15 +14,22 @@ ASKED = {
     "trust": "authority",
     "certificate": "system",
     "transport": "tls",
+    "plain_ports": ["tcp/6001", "tcp/8023"],
 }
 TEMPLATE = toolkit.root() / "roles" / "sip_tunnel" / "templates" / "sip.conf.j2"
 
 
-def settings(server: str, trust: str, certificate: str = "system") -> dict[str, set[str]]:
+HOMES = ("127.0.0.1", "::1")
+
+
+def settings(
+    server: str, trust: str, certificate: str = "system", homes: tuple[str, ...] = HOMES
+) -> dict[str, set[str]]:
     """The settings of both services, by name."""
     values = {"server": server, "trust": trust, "certificate": certificate, "local_port": "tcp/6001"}
     found: dict[str, set[str]] = {}
-    for line in render_file(TEMPLATE, {f"sip_tunnel_{name}": value for name, value in values.items()}).splitlines():
+    given = {f"sip_tunnel_{name}": value for name, value in values.items()} | {"__sip_tunnel_found": {"homes": homes}}
+    for line in render_file(TEMPLATE, given).splitlines():
         name, equals, value = line.partition(" = ")
         if equals:
             found.setdefault(name, set()).add(value)
@@ -78,3 +85,12 @@ def test_our_own_tunnel_does_not_stand_in_its_own_way(monkeypatch: pytest.Monkey
     assert sip_tunnel_look.holder(6001) == ""
     said["systemctl"] = "0\n"
     assert sip_tunnel_look.holder(6001) == "stunnel4"
+
+
+def test_a_machine_without_ipv6_is_not_told_to_listen_there() -> None:
+    assert settings("sip.example:6443", "authority", homes=("127.0.0.1",))["accept"] == {"127.0.0.1:6001"}
+
+
+def test_a_server_on_a_port_that_the_firewall_closes_is_refused() -> None:
+    said = "\n".join(sip_tunnel_look.refusals({**ASKED, "server": "sip.example:6001"}, ""))
+    assert "sip.plain_ports" in said

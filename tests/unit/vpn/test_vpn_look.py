@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,20 @@ def test_a_tunnel_through_itself_is_refused(endpoint: str) -> None:
     assert "through itself" in refused(gateways=[{"endpoint": endpoint, "public_key": KEY}])
 
 
-def test_a_gateway_with_a_name_is_taken() -> None:
+def test_the_network_that_the_machine_is_in_cannot_be_tunnelled() -> None:
+    nearby = [ipaddress.ip_network("10.0.7.0/24"), ipaddress.ip_network("fd00::/64")]
+    wide = "\n".join(vpn_look.refusals({**ASKED, "networks": ["10.0.0.0/8"]}, "192.0.2.7", False, nearby))
+    assert "more narrowly" in wide
+    assert vpn_look.refusals(ASKED, "192.0.2.7", False, nearby) == []
+
+
+def test_a_gateway_with_a_name_inside_of_the_networks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vpn_look.socket, "getaddrinfo", lambda host, port: [(2, 1, 6, "", ("10.88.0.1", 0))])
+    assert "through itself" in refused(gateways=[{"endpoint": "vpn.consortium.example:51820", "public_key": KEY}])
+
+
+def test_a_gateway_with_a_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vpn_look, "addresses", lambda endpoint: [])
     assert refused(gateways=[{"endpoint": "vpn.consortium.example:51820", "public_key": KEY}]) == ""
 
 

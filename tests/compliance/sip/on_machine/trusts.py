@@ -63,6 +63,12 @@ def numeric(host: str) -> bool:
     return False
 
 
+def homes() -> list[str]:
+    """This machine's addresses for itself."""
+    six = Path("/proc/net/if_inet6")
+    return ["127.0.0.1", *(["::1"] if six.is_file() and "0" * 31 + "1 " in six.read_text() else [])]
+
+
 def serve(address: str, port: int, certificate: str, arrived: list[bytes]) -> socket.socket:
     """A library system with this certificate, that keeps what it is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -85,13 +91,14 @@ def serve(address: str, port: int, certificate: str, arrived: list[bytes]) -> so
     return door
 
 
-def sent(local: int, word: str, arrived: list[bytes]) -> int:
+def sent(home: str, local: int, word: str, arrived: list[bytes]) -> int:
     """Speak to the tunnel once; how much of it arrived at the other end."""
+    arrived.clear()
     line = f"9300CN{word}|CO{word}|\r".encode()
     end = time.monotonic() + SECONDS
     while True:
         try:
-            station = socket.create_connection(("127.0.0.1", local), 1)
+            station = socket.create_connection((home, local), 1)
             break
         except OSError:
             if time.monotonic() > end:
@@ -139,7 +146,9 @@ def main() -> None:
             door = serve(address, port, certificates.path(shown), arrived)
             tunnel = subprocess.Popen(start[1].split(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                said[shown] = sent(asked["local"], asked["word"], arrived)
+                # the settings say for each loopback address whom to trust
+                told = [sent(home, asked["local"], asked["word"], arrived) for home in homes()]
+                said[shown] = min(told) if shown == "right" else max(told)
             finally:
                 tunnel.kill()
                 tunnel.wait()
