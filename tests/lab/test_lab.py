@@ -14,6 +14,7 @@ import pytest
 
 from readingroom.lab import Lab, LabError, consortium, images, network, processes, recipe
 from readingroom.lab.consortium import equipment
+from readingroom.lab.machine import MachineRunner
 from readingroom.lab.progress import Reporter
 
 pytestmark = pytest.mark.lab
@@ -289,6 +290,18 @@ def test_an_up_that_is_cut_short_is_made_good_by_the_next(other: Lab, at: str, h
     assert command.returncode != 0
     other.up(["staff-1"])
     assert ssh(other, "staff-1", "hostname") == "staff-1"
+
+
+def test_a_machine_cut_off_while_it_starts_leaves_no_process(other: Lab) -> None:
+    other.up(["staff-1"])
+    runner = MachineRunner(other.places, recipe.load().machine("staff-1"))
+    for patience in (0, 0, 0, 0.02, 0.05, 0.1, 0.2, 0.4):
+        runner.start()
+        time.sleep(patience)
+        runner.cut_off()
+        assert processes.find(runner.label).all == (), f"cut off after {patience} s"
+        time.sleep(0.1)
+        assert processes.find(runner.label).all == (), f"a moment after it was cut off after {patience} s"
 
 
 def test_a_killed_build_leaves_nothing_half(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from .witness import ABSENT, Snapshot, changed_paths
 SYSTEM = {
     "/var/lib/readingroom*": "Reading Room's own records: what was there before, how old a log's lines are",
     "/var/lib/dpkg*": "dpkg's database",
+    "/var/backups*": "dpkg's nightly copies of its database, when a run meets midnight",
     "/var/lib/apt*": "apt's lists and its record of what came in as a dependency",
     "/var/lib/ucf*": "the record of packages' configuration files",
     "/var/lib/pam*": "what libpam-runtime wrote last, beside /etc/pam.d/common-*",

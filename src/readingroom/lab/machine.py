@@ -241,12 +241,17 @@ class MachineRunner:
         self.cut_off()
 
     def cut_off(self) -> None:
-        """End the machine as a power cut does."""
-        running = processes.find(self.label).all
-        for pid in running:
-            processes.send(pid, signal.SIGKILL)
-        for pid in running:
-            processes.wait_gone(pid, 10)
+        """End the machine as a power cut does, however little of it has started."""
+        if self._started is not None:
+            self._started.kill()
+            self._started.wait()
+            self._started = None
+        for _ in range(3):  # what was just being started may show itself only now
+            running = processes.find(self.label).all
+            for pid in running:
+                processes.send(pid, signal.SIGKILL)
+            for pid in running:
+                processes.wait_gone(pid, 10)
         self.clean_up()
 
     def clean_up(self) -> None:

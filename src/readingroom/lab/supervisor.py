@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -22,9 +23,11 @@ REBOOT = 133
 _PR_SET_PDEATHSIG = 1
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Should this supervisor be killed, the machine is switched off rather than left without one."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)  # it was killed before the kernel knew
 
 
 def supervise(joins: list[Path], command: list[str]) -> int:
@@ -36,6 +39,7 @@ def supervise(joins: list[Path], command: list[str]) -> int:
             print(f"supervisor: cannot join {join}: {problem.strerror}", flush=True)
     current: subprocess.Popen[bytes] | None = None
     stopping = False
+    tied = partial(_end_with_parent, os.getpid())
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal stopping
@@ -46,7 +50,7 @@ def supervise(joins: list[Path], command: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
-        current = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
+        current = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=tied)
         if stopping:
             current.send_signal(signal.SIGTERM)
         status = current.wait()
