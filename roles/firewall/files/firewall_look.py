@@ -4,6 +4,8 @@
 `ssh_ports`  the ports that sshd listens on
 `peers`      the networks that this machine's own cards are in
 `resolvers`  the hosts that look names up for it, with its gateways, which often do
+`over_tls`   the resolvers that the library named, which are asked over TLS
+`indoors`    the resolvers in the building that know the library's own domains
 `printers`   the hosts that its print queues lead to
 `sip_hosts`  the addresses of the library system that takes SIP2 over TLS
 `speaks_plain`  whether a program on this machine speaks SIP2 in clear just now
@@ -25,6 +27,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 RULES = Path("/etc/readingroom/firewall.nft")
@@ -106,13 +109,30 @@ def physical(device: str) -> bool:
     return not re.match(r"lo$|docker|br-|virbr|veth|wg|tun|tap|podman|cni", device)
 
 
-def resolvers() -> list[str]:
-    """Who looks names up."""
-    found = [str(one["gateway"]) for one in routes() if "gateway" in one]
+def resolvers(asked: dict[str, Any]) -> list[str]:
+    """Who looks names up: whom programs ask now, and the gateways, which often do, unless other resolvers are to be shut out."""
+    found = [] if shuts_others_out(asked) else [str(one["gateway"]) for one in routes() if "gateway" in one]
     for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         text = Path(name).read_text() if Path(name).is_file() else ""
         found += re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)
     return ordered(single(one) for one in found if not address(one).is_loopback)
+
+
+def shuts_others_out(asked: dict[str, Any]) -> bool:
+    """Is nobody to be asked but those that the library named?"""
+    return bool(asked["dns_transport"] != "plain" and asked["other_resolvers"] == "blocked")
+
+
+def over_tls(asked: dict[str, Any]) -> list[str]:
+    """The resolvers that the library named."""
+    named = asked["dns_resolvers"] if asked["dns_transport"] != "plain" else []
+    return ordered(single(one.partition("#")[0]) for one in named)
+
+
+def indoors(asked: dict[str, Any]) -> list[str]:
+    """Those in the building that know the library's own domains."""
+    domains = asked["dns_local_domains"] if asked["dns_transport"] != "plain" else []
+    return ordered(single(one) for domain in domains for one in domain["resolvers"])
 
 
 def printers() -> list[str]:
@@ -178,7 +198,9 @@ def main() -> None:
         "admins": admins(asked["admin_networks"], way[0] if way else None),
         "ssh_ports": ssh_ports(way[1] if way else None),
         "peers": peers(),
-        "resolvers": resolvers(),
+        "resolvers": resolvers(asked),
+        "over_tls": over_tls(asked),
+        "indoors": indoors(asked),
         "printers": printers(),
         "sip_hosts": sip_hosts(asked["sip_server"]),
         "speaks_plain": speaks_plain(asked["plain_sip_ports"]),

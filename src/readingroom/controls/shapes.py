@@ -243,6 +243,40 @@ def _tunnel_addresses(item: Item) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _dns_resolvers(item: Item) -> tuple[str, ...]:
+    if not item.items:
+        raise Unfit("a list of resolvers, one at least, is needed", _RESOLVERS)
+    return tuple(_named_resolver(text_of(part, _RESOLVERS)) for part in item.items)
+
+
+def _named_resolver(text: str) -> str:
+    address, _, name = text.partition("#")
+    if not name or not _HOST.fullmatch(name.lower()):
+        raise Unfit(f"{text[:60]!r} does not say which name its certificate bears", _RESOLVERS)
+    return f"{_one_address(address, _RESOLVERS)}#{name.lower()}"
+
+
+def _one_address(text: str, advice: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise Unfit(f"{text[:60]!r} is not an address", advice) from None
+
+
+def _dns_local_domains(item: Item) -> tuple[Mapping[str, Any], ...]:
+    if item.items is None:
+        raise Unfit(f"{item.described} stands where a list of domains is needed", _LOCAL_DOMAINS)
+    return tuple(map(_dns_local_domain, item.items))
+
+
+def _dns_local_domain(entry: Item) -> Mapping[str, Any]:
+    entries = entry.entries or {}
+    if set(entries) != {"domain", "resolvers"} or not entries["resolvers"].items:
+        raise Unfit("a local domain needs a domain and its resolvers, and nothing else", _LOCAL_DOMAINS)
+    found = [_one_address(text_of(one, _LOCAL_DOMAINS), _LOCAL_DOMAINS) for one in entries["resolvers"].items]
+    return {"domain": _host(text_of(entries["domain"], _LOCAL_DOMAINS)), "resolvers": tuple(found)}
+
+
 def _hold_areas(item: Item) -> tuple[str, ...]:
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list is needed", _AREAS)
@@ -263,6 +297,8 @@ _LOCAL_PORT = "write it like tcp/6001; 1024 at least"
 _CERTIFICATE = "paste the certificate, from -----BEGIN CERTIFICATE----- on, as a block after `|`; or write system"
 _GATEWAYS = "write one gateway: [{endpoint: vpn.consortium.example:51820, public_key: …}]"
 _TUNNEL_ADDRESSES = "write the machine's addresses in the tunnel: [10.89.0.12/32]"
+_RESOLVERS = "write addresses with the name in the certificate: [9.9.9.9#dns.quad9.net]"
+_LOCAL_DOMAINS = "write the library's own domains: [{domain: library.lan, resolvers: [10.0.0.53]}]"
 _AREAS = "write the areas whose deletion pauses: [logs], [printing] or both"
 
 
@@ -297,6 +333,22 @@ _GATEWAY: Json = {
 }
 
 
+_LOCAL_DOMAIN: Json = {
+    "type": "object",
+    "required": ["domain", "resolvers"],
+    "additionalProperties": False,
+    "properties": {
+        "domain": {"type": "string", "description": "The domain, such as library.lan."},
+        "resolvers": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "description": "Who is asked for it.",
+        },
+    },
+}
+
+
 def _pair(label: str, about: str) -> Json:
     fields = {label: about, "url": "The web address."}
     return {
@@ -320,6 +372,8 @@ SHAPES: Mapping[str, Shape] = {
     "certificate": Shape(_certificate, {"type": "string"}, _CERTIFICATE),
     "tunnel-gateways": Shape(_tunnel_gateways, {"type": "array", "items": _GATEWAY, "maxItems": 1}, _GATEWAYS),
     "tunnel-addresses": Shape(_tunnel_addresses, {"type": "array", "items": {"type": "string"}}, _TUNNEL_ADDRESSES),
+    "dns-resolvers": Shape(_dns_resolvers, {"type": "array", "items": {"type": "string"}, "minItems": 1}, _RESOLVERS),
+    "dns-local-domains": Shape(_dns_local_domains, {"type": "array", "items": _LOCAL_DOMAIN}, _LOCAL_DOMAINS),
     "hold-areas": Shape(
         _hold_areas, {"type": "array", "items": {"enum": list(HOLD_AREAS)}, "uniqueItems": True}, _AREAS
     ),

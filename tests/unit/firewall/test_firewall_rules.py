@@ -14,7 +14,8 @@ from readingroom.apply.rendering import render_file
 TEMPLATE = toolkit.root() / "roles" / "firewall" / "templates" / "firewall.nft.j2"
 FOUND: dict[str, Any] = {
     "admins": ["203.0.113.5/32"], "ssh_ports": [22, 2222], "peers": ["10.0.0.0/24", "fe80::/10"],
-    "resolvers": ["10.0.0.1/32"], "printers": [], "sip_hosts": ["192.0.2.7/32"],
+    "resolvers": ["10.0.0.1/32"], "printers": [], "sip_hosts": ["192.0.2.7/32"], "over_tls": ["9.9.9.9/32"],
+    "indoors": ["10.0.0.53/32"],
 }  # fmt: skip
 POLICIES = [
     dict(zip(("firewall_incoming", "firewall_outgoing", "firewall_peers", "firewall_visit_log"), words, strict=True))
@@ -25,7 +26,8 @@ POLICIES = [
 
 
 def rules(**policy: Any) -> str:
-    policy = {"firewall_kill_switch": "any", "firewall_plain_sip": "any", "firewall_sip_server": "none"} | policy
+    off = {"kill_switch": "any", "plain_sip": "any", "sip_server": "none", "other_resolvers": "reachable"}
+    policy = {f"firewall_{name}": word for name, word in off.items()} | policy
     lists = (
         "plain_sip_ports",
         "tunnelled_networks",
@@ -86,6 +88,17 @@ def test_sip_in_clear_is_refused_before_what_is_established_and_not_inside_a_tun
         firewall_plain_sip="refused", firewall_plain_sip_ports=["tcp/6001", "tcp/8023"],
     ).partition("chain output")[2]  # fmt: skip
     assert text.index('oifname != "wg*" tcp dport @plain_sip_tcp') < text.index("ct state established")
+
+
+def test_other_resolvers_are_refused_after_those_that_are_named() -> None:
+    text = rules(
+        firewall_incoming="listed", firewall_outgoing="listed", firewall_peers="isolated", firewall_visit_log="nothing",
+        firewall_other_resolvers="blocked", firewall_outgoing_ports=["udp/53", "tcp/853"],
+    ).partition("chain output")[2]  # fmt: skip
+    refused = text.index("th dport { 53, 853 } reject")
+    assert text.index("ip daddr @over_tls4 accept") < refused
+    assert text.index("th dport 53 ip daddr @indoors4 accept") < refused
+    assert refused < text.index("udp dport @outgoing_udp"), "the list of ports would let them out"
 
 
 def test_a_public_station_gets_out_to_the_library_system_and_nowhere_else_on_its_port() -> None:
