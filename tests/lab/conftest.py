@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from desk import Desk
 from library import INSTANCE, LOOK, MACHINES, FirstDay, Library
 from readingroom import toolkit
 from readingroom.lab import Lab
@@ -42,3 +43,13 @@ def first_day(library: Library) -> FirstDay:
     planned = library.readingroom("plan", "elm")
     touched = looks() != before
     return FirstDay(library, planned, touched, library.readingroom("harden", "elm"), library.evidence())
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A machine of the module's own, as found."""
+    if missing := Lab.missing_requirements():
+        pytest.skip("the lab cannot run here: " + "; ".join(missing))
+    desk = Desk.fresh(tmp_path_factory.mktemp("library"))
+    yield desk
+    desk.lab.destroy()

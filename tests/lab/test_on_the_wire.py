@@ -6,138 +6,53 @@ A live staff machine with Debian 13; the rest of the suite has these roles on De
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
 import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from readingroom import sip2, toolkit
-from readingroom.lab import Lab, consortium, network
+from desk import MACHINE, Desk, barcode, eventually
+from readingroom import sip2
+from readingroom.lab import consortium
 from readingroom.lab.consortium import credentials
 from readingroom.sip2 import Message
+from stranger import stranger
 from wiretap import wiretap
 
 pytestmark = pytest.mark.lab
-INSTANCE, MACHINE = "tunnel", "staff-2"
 SYSTEM = consortium.LIBRARY_SYSTEM
 ADDRESSES = [socket.inet_aton(SYSTEM), socket.inet_pton(socket.AF_INET6, consortium.LIBRARY_SYSTEM6)]
 KEY = "/etc/wireguard/readingroom.key"
+ROLES = ("vpn", "sip_tunnel", "firewall")
 
 
-@dataclass(frozen=True)
-class Desk:
-    """A staff machine, and the checkout of the library it belongs to."""
-
-    lab: Lab
-    home: Path
-
-    def readingroom(self, *words: str, status: int = 0) -> str:
-        """What a command says; it has to end with this status."""
-        environment = {**os.environ, "HOME": str(self.home), "READINGROOM_HOME": str(self.home), "COLUMNS": "160"}
-        program = Path(sys.executable).with_name("readingroom")
-        done = subprocess.run([program, *words], capture_output=True, text=True, check=False, env=environment,
-                              cwd=self.home, stdin=subprocess.DEVNULL)  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def harden(self, engine: str) -> str:
-        """Bring tunnel and firewall to the machine."""
-        return self.readingroom(
-            "harden", "elm", "--engine", engine, "--role", "vpn", "--role", "sip_tunnel", "--role", "firewall"
-        )
-
-    def run(self, script: str, check: bool = True) -> str:
-        """What a script on the machine says."""
-        return self.lab.exec(MACHINE, ["bash", "-c", script], check=check, timeout=60).stdout.strip()
-
-    def asks_for(self, barcode: str, address: str = SYSTEM) -> str:
-        """Ask the library system for a patron, as a station does; what it answers, or nothing."""
-        login = Message("93", "00", {"CN": "selfcheck-1", "CO": "long-enough-secret"}, 0).encode()
-        ask = Message("63", "001" + " " * 28, {"AO": "LAB", "AA": barcode, "AD": barcode[-6:]}, 1).encode()
-        lines = "; ".join(
-            f"printf '{one.decode().rstrip()}\\r' >&3; IFS= read -r -d $'\\r' -t 3 said <&3" for one in (login, ask)
-        )
-        return self.run(f"timeout 8 bash -c \"exec 3<>/dev/tcp/{address}/{consortium.SIP_PORT} && {{ {lines}; echo \\$said; }}\""
-                        .replace("$'\\r'", "\\$'\\r'"), check=False)  # fmt: skip
-
-    def policy(self, old: str, new: str) -> None:
-        """Change the library's policy."""
-        file = self.home / "policies" / "elm.yml"
-        assert old in file.read_text()
-        file.write_text(file.read_text().replace(old, new))
-
-    def is_answered(self) -> bool:
-        """Has the gateway answered since the tunnel came up?"""
-        return self.run("wg show wg-library latest-handshakes | grep -v '\\b0$' | wc -l", check=False) == "1"
-
-    def reachable(self) -> bool:
-        """Does a new connection get in?"""
-        argv = [
-            "ssh",
-            "-F",
-            str(self.lab.ssh_config),
-            "-o",
-            "ControlPath=none",
-            "-l",
-            "operator",
-            MACHINE,
-            "sudo -n true",
-        ]
-        return subprocess.run(argv, capture_output=True, check=False, timeout=30).returncode == 0
+def asks_for(desk: Desk, card: str, address: str = SYSTEM) -> str:
+    """Ask the library system for a patron, as a station does; what it answers, or nothing."""
+    login = Message("93", "00", {"CN": "selfcheck-1", "CO": "long-enough-secret"}, 0).encode()
+    ask = Message("63", "001" + " " * 28, {"AO": "LAB", "AA": card, "AD": card[-6:]}, 1).encode()
+    lines = "; ".join(
+        f"printf '{one.decode().rstrip()}\\r' >&3; IFS= read -r -d $'\\r' -t 3 said <&3" for one in (login, ask)
+    )
+    return desk.run(f"timeout 8 bash -c \"exec 3<>/dev/tcp/{address}/{consortium.SIP_PORT} && {{ {lines}; echo \\$said; }}\""
+                    .replace("$'\\r'", "\\$'\\r'"), check=False)  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    lab = Lab(INSTANCE)
-    lab.destroy()
-    lab.up([MACHINE])
-    home = tmp_path_factory.mktemp("library")
-    for name in ("roles", "playbooks", "tests", "ansible.cfg"):
-        (home / name).symlink_to(toolkit.root() / name)
-    shutil.copytree(toolkit.root() / "policies", home / "policies")
-    policy = (home / "policies" / "lab.yml").read_text()
-    own = policy.replace('[10.89.0.12/32, "fd89::12/128"]', '[10.89.0.14/32, "fd89::14/128"]')
-    assert own != policy
-    (home / "policies" / "elm.yml").write_text(own)
-    (home / "inventories" / "elm").mkdir(parents=True)
-    (home / "inventories" / "elm" / "hosts.yml").write_text(f"staff:\n  hosts:\n    {MACHINE}: {{}}\n")
-    (home / ".ssh").mkdir(mode=0o700)
-    (home / ".ssh" / "config").symlink_to(lab.ssh_config)
-    yield Desk(lab, home)
-    lab.destroy()
-
-
-def eventually(look, otherwise: str, within: float = 20.0) -> None:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + within
-    while not look():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.2)
-
-
-def barcode() -> str:
-    return f"rrcheck{secrets.randbelow(10**10):010}"
+def is_answered(desk: Desk) -> bool:
+    """Has the gateway answered since the tunnel came up?"""
+    return desk.run("wg show wg-library latest-handshakes | grep -v '\\b0$' | wc -l", check=False) == "1"
 
 
 def test_before_it_everybody_on_the_way_can_read_card_numbers_and_pins(desk: Desk) -> None:
     card = barcode()
     with wiretap(desk.lab) as heard:
-        assert "|BLY|CQY|" in desk.asks_for(card)
+        assert "|BLY|CQY|" in asks_for(desk, card)
     assert heard.holding(card) >= 2, "the wiretap hears nothing, so nothing could be proved with it"
 
 
 def test_one_run_has_it_up_and_kept(desk: Desk) -> None:
-    said = desk.harden("pyinfra")
+    said = desk.harden("pyinfra", *ROLES)
     for promise in (
         "sip.transport",
         "sip.trust",
@@ -153,18 +68,18 @@ def test_one_run_has_it_up_and_kept(desk: Desk) -> None:
 
 
 def test_after_it_nobody_can(desk: Desk) -> None:
-    eventually(desk.is_answered, "the gateway does not answer")
+    eventually(lambda: is_answered(desk), "the gateway does not answer")
     card = barcode()
     with wiretap(desk.lab) as heard:
-        assert "|BLY|CQY|" in desk.asks_for(card)
-        assert "|BLY|CQY|" in desk.asks_for(card, consortium.LIBRARY_SYSTEM6)
+        assert "|BLY|CQY|" in asks_for(desk, card)
+        assert "|BLY|CQY|" in asks_for(desk, card, consortium.LIBRARY_SYSTEM6)
     assert heard.holding(card) == 0
     assert heard.holding(*ADDRESSES) == 0, "a packet for the library's systems went past the tunnel"
     assert heard.frames, "nothing was heard at all"
 
 
 def test_a_second_run_by_the_other_engine_finds_nothing_to_change(desk: Desk) -> None:
-    assert "Nothing to change" in desk.harden("ansible")
+    assert "Nothing to change" in desk.harden("ansible", *ROLES)
 
 
 def test_the_key_is_nowhere_but_on_the_machine(desk: Desk) -> None:
@@ -220,42 +135,9 @@ def test_a_loan_at_a_self_check_station_cannot_be_read(desk: Desk) -> None:
     assert heard.holding(card, book, "long-enough-secret", card[-6:]) == 0
 
 
-@contextmanager
-def stranger(lab: Lab, folder: Path, port: int) -> Iterator[Path]:
-    """Somebody at the gateway's address, with a good certificate for another name; what arrives there lies in a file."""
-    chain, key = credentials.write(folder, credentials.STRANGER, credentials.certificate(credentials.STRANGER))
-    arrived = folder / "arrived"
-    arrived.write_bytes(b"")
-    enter = ["nsenter", f"--net={network.NAMESPACES / lab.places.consortium}", sys.executable, "-I", "-c"]
-    process = subprocess.Popen([*enter, LISTENS, str(chain), str(key), str(port), str(arrived)], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout
-        assert process.stdout.readline()
-        yield arrived
-    finally:
-        process.kill()
-        process.wait()
-
-
-LISTENS = """
-import contextlib, socket, ssl, sys
-chain, key, port, arrived = sys.argv[1:]
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(chain, key)
-door = socket.create_server(("10.66.0.1", int(port)))
-print("ready", flush=True)
-while True:
-    caller, _ = door.accept()
-    with contextlib.suppress(OSError), context.wrap_socket(caller, server_side=True) as secure:
-        while got := secure.recv(4096):
-            with open(arrived, "ab") as file:
-                file.write(got)
-"""
-
-
 def test_somebody_with_a_certificate_for_another_name_gets_no_byte(desk: Desk, tmp_path: Path) -> None:
     card = barcode()
-    with stranger(desk.lab, tmp_path, 6444) as arrived:
+    with stranger(desk.lab, tmp_path, consortium.GATEWAY, 6444) as arrived:
         desk.policy("10.66.0.1:6443", "10.66.0.1:6444")
         assert "not tested" in desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "sip_tunnel")
         assert lends(desk, card, card[-6:], "31234000000017") == []
@@ -286,15 +168,15 @@ def test_a_connection_that_began_in_the_tunnel_ends_with_it(desk: Desk) -> None:
     )
     with wiretap(desk.lab) as heard:
         desk.run(talk, check=False)
-        assert "|BLY" not in desk.asks_for(barcode())
-        assert "|BLY" not in desk.asks_for(barcode(), consortium.LIBRARY_SYSTEM6)
+        assert "|BLY" not in asks_for(desk, barcode())
+        assert "|BLY" not in asks_for(desk, barcode(), consortium.LIBRARY_SYSTEM6)
     assert heard.holding(word) == 0
     assert heard.holding(*ADDRESSES) == 0, "with the tunnel down, a packet left for the library's systems"
     assert desk.reachable()
 
 
 def test_the_next_run_has_it_up_again(desk: Desk) -> None:
-    assert "BROKEN → kept" in desk.harden("pyinfra")
+    assert "BROKEN → kept" in desk.harden("pyinfra", *ROLES)
 
 
 def test_a_gateway_that_is_gone_locks_nobody_out(desk: Desk) -> None:
@@ -314,5 +196,5 @@ def test_a_gateway_that_is_gone_locks_nobody_out(desk: Desk) -> None:
         subprocess.run([*cable, "up"], check=True)
         for route in (["default", "via", "10.66.0.254"], ["default", "via", "fd66::254"]):
             subprocess.run(["ip", "-n", desk.lab.places.consortium, "route", "replace", *route], check=False)
-    eventually(desk.is_answered, "the gateway is back, and nobody noticed", within=40)
-    assert "Nothing to change" in desk.harden("pyinfra")
+    eventually(lambda: is_answered(desk), "the gateway is back, and nobody noticed", within=40)
+    assert "Nothing to change" in desk.harden("pyinfra", *ROLES)

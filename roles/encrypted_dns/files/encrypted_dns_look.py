@@ -1,6 +1,7 @@
 """Can names be looked up encrypted here? {"transport", "resolvers": ["address#name", …]} in, one JSON object out. Changes nothing.
 
 `ready`            whether names may be looked up by our resolver: it is at work already, or one that is named answers
+`transport`, `resolvers`  how it asks, and whom: as the policy says, or as it does already while none of the policy's answers
 `notes`            what is in the way, and how to mend it
 `network_manager`  whether NetworkManager is there, and would write resolv.conf
 `dhclient`         whether dhclient is there, and would do so
@@ -9,7 +10,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import secrets
 import socket
 import ssl
@@ -18,7 +21,10 @@ import sys
 from pathlib import Path
 
 OURS = "Made by Reading Room"
+CONF, RESOLVER = Path("/etc/resolv.conf"), Path("/etc/unbound/readingroom.conf")
 PATIENCE = 4.0  # seconds for each resolver
+# What bears it is let out by our firewall to any resolver over TLS, so that one can be tried before it is named. Root's alone.
+MARK = 0x5252
 
 
 def answers(resolver: str, *, strict: bool) -> str:
@@ -31,9 +37,13 @@ def answers(resolver: str, *, strict: bool) -> str:
     query = number + struct.pack("!5H", 0x0100, 1, 0, 0, 0) + b"\0" + struct.pack("!2H", 2, 1)
     try:
         with (
-            socket.create_connection((address, 853), PATIENCE) as plain,
-            context.wrap_socket(plain, server_hostname=name) as way,
+            socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as plain,
+            contextlib.ExitStack() as stack,
         ):
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+            plain.settimeout(PATIENCE)
+            plain.connect((address, 853))
+            way = stack.enter_context(context.wrap_socket(plain, server_hostname=name))
             way.sendall(struct.pack("!H", len(query)) + query)
             said = way.recv(4)
     except ssl.SSLCertVerificationError:
@@ -72,24 +82,39 @@ def in_the_way() -> list[str]:
     return found
 
 
+def at_work() -> tuple[str, list[str]] | None:
+    """How our resolver asks now, and whom; None when names are not looked up by it."""
+    if not CONF.is_file() or CONF.is_symlink() or OURS not in CONF.read_text() or not RESOLVER.is_file():
+        return None
+    text = RESOLVER.read_text()
+    asked = [f"{one}#{name}" for one, name in re.findall(r"forward-addr: (\S+)@853#?(\S*)", text)]
+    return ("strict" if "tls-cert-bundle:" in text else "opportunistic", asked) if asked else None
+
+
+def tried(transport: str, resolvers: list[str]) -> list[str]:
+    """What is in the way of asking these; empty when nothing is."""
+    said = []
+    for resolver in resolvers:
+        said.append(answers(resolver, strict=transport == "strict"))
+        if not said[-1]:
+            return []
+    return [why_not(said)]
+
+
 def main() -> None:
     """Answer."""
     asked = json.load(sys.stdin)
-    conf, notes = Path("/etc/resolv.conf"), []
-    ready = conf.is_file() and not conf.is_symlink() and OURS in conf.read_text()
-    if asked["transport"] != "plain":
-        found = [] if ready else in_the_way()
-        said = []
-        for resolver in asked["resolvers"]:
-            said.append(answers(resolver, strict=asked["transport"] == "strict"))
-            if not said[-1]:
-                break
-        if "" not in said:
-            found.append(why_not(said))
-        ready = ready or not found
-        notes = found
+    transport, resolvers, notes, ready = asked["transport"], asked["resolvers"], [], False
+    if transport != "plain":
+        now = at_work()
+        notes = [*([] if now else in_the_way()), *tried(transport, resolvers)]
+        if notes and now:
+            transport, resolvers = now
+        ready = bool(now) or not notes
     answer = {
         "ready": ready,
+        "transport": transport,
+        "resolvers": resolvers,
         "notes": notes,
         "network_manager": Path("/etc/NetworkManager/conf.d").is_dir(),
         "dhclient": Path("/etc/dhcp/dhclient-enter-hooks.d").is_dir(),

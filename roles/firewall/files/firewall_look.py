@@ -4,7 +4,7 @@
 `ssh_ports`  the ports that sshd listens on
 `peers`      the networks that this machine's own cards are in
 `resolvers`  the hosts that look names up for it, with its gateways, which often do
-`over_tls`   the resolvers that the library named, which are asked over TLS
+`over_tls`   the resolvers that are asked over TLS: those that the library named, and those that are asked now
 `indoors`    the resolvers in the building that know the library's own domains
 `printers`   the hosts that its print queues lead to
 `sip_hosts`  the addresses of the library system that takes SIP2 over TLS
@@ -31,6 +31,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 RULES = Path("/etc/readingroom/firewall.nft")
+RESOLVER = Path("/etc/unbound/readingroom.conf")
 OURS = "inet readingroom"
 # Answer the whole network, and announce the machine by name.
 SERVICES = ("avahi-daemon.socket", "avahi-daemon.service", "cups-browsed.service", "rpcbind.socket", "rpcbind.service")
@@ -124,9 +125,11 @@ def shuts_others_out(asked: dict[str, Any]) -> bool:
 
 
 def over_tls(asked: dict[str, Any]) -> list[str]:
-    """The resolvers that the library named."""
-    named = asked["dns_resolvers"] if asked["dns_transport"] != "plain" else []
-    return ordered(single(one.partition("#")[0]) for one in named)
+    """The resolvers that the library named, and those that are asked while none of them answers."""
+    if asked["dns_transport"] == "plain":
+        return []
+    now = re.findall(r"forward-addr: (\S+)@853", RESOLVER.read_text()) if RESOLVER.is_file() else []
+    return ordered(single(one) for one in [*(named.partition("#")[0] for named in asked["dns_resolvers"]), *now])
 
 
 def indoors(asked: dict[str, Any]) -> list[str]:
