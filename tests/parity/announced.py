@@ -51,6 +51,8 @@ BY_PACKAGE = {
     "/etc/pam.d/common-*": ("libpam-pwquality", "pam-auth-update lets the module in"),
     "/etc/alternatives/*": ("xz-utils", "update-alternatives offers it under the names of older programs"),
     "/etc/rc?.d/*stunnel4": ("stunnel4", "update-rc.d, for a system without systemd"),
+    "/etc/rc?.d/*unbound": ("unbound", "update-rc.d, for a system without systemd"),
+    "/var/lib/unbound*": ("unbound", "the package's own folder"),
     "/var/lib/stunnel4": ("stunnel4", "the package's own folder"),
     "/etc/networks": ("netbase", "the list of networks, where there is none yet"),
     "/etc/rc?.d/*unattended-upgrades": ("unattended-upgrades", "update-rc.d, for a system without systemd"),

@@ -19,7 +19,7 @@ ABSENT = "absent"
 # Services whose being at work is part of how a machine is; the others come and go.
 LASTING = ("rsyslog", "cups", "cron", "ssh.", "atd", "wtmpdb", "systemd-journald", "lightdm", "acct")
 # Logins of the system's that Debian leaves when their package goes, so that no number is ever given twice.
-LEFT_BEHIND = ("stunnel4",)
+LEFT_BEHIND = ("stunnel4", "unbound")
 _LOGINS = {"passwd", "shadow", "group", "gshadow"}
 # What CUPS writes into a queue's settings by itself.
 _CUPS_OWN = ("StateTime", "ConfigTime", "AuthInfoRequired", "#")

@@ -1,4 +1,4 @@
-"""Can names be looked up encrypted here? {"transport", "resolvers": ["address#name", …]} in, one JSON object out. Changes nothing.
+"""Can names be looked up encrypted here? What the policy says of names in, one JSON object out. Changes nothing.
 
 `ready`            whether names may be looked up by our resolver: it is at work already, or one that is named answers
 `transport`, `resolvers`  how it asks, and whom: as the policy says, or as it does already while none of the policy's answers
@@ -22,6 +22,9 @@ from pathlib import Path
 
 OURS = "Made by Reading Room"
 CONF, RESOLVER = Path("/etc/resolv.conf"), Path("/etc/unbound/readingroom.conf")
+# What Debian's unbound reads, and what its package puts beside that.
+DEBIANS = Path("/etc/unbound/unbound.conf")
+PACKAGED = ("remote-control.conf", "root-auto-trust-anchor-file.conf")
 PATIENCE = 4.0  # seconds for each resolver
 # What bears it is let out by our firewall to any resolver over TLS, so that one can be tried before it is named. Root's alone.
 MARK = 0x5252
@@ -66,9 +69,26 @@ def why_not(found: list[str]) -> str:
     )
 
 
+def is_taken() -> bool:
+    """Is 127.0.0.1:53 somebody's already, and not that of a resolver that its package has just started?"""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as door:
+            try:
+                door.bind(("127.0.0.1", 53))
+            except OSError:
+                own = [one for one in DEBIANS.parent.glob("unbound.conf.d/*.conf") if one.name not in PACKAGED]
+                return bool(own) or not DEBIANS.exists()
+    return False
+
+
 def in_the_way() -> list[str]:
-    """Others who write resolv.conf, and whom we cannot tell not to."""
+    """Others who write resolv.conf, and whom we cannot tell not to, or who look names up already."""
     found = []
+    if is_taken():
+        found.append(
+            "Name resolution stays as it is: a resolver of the library's own (dnsmasq, bind or unbound) is at work on this "
+            "machine. To mend: remove it, or have dns: {transport: plain} for this machine."
+        )
     if any(Path(one).exists() for one in ("/sbin/resolvconf", "/usr/sbin/resolvconf")):
         found.append(
             "Name resolution stays as it is: resolvconf writes resolv.conf. To mend: remove the package, then run again."
@@ -80,6 +100,22 @@ def in_the_way() -> list[str]:
             "settings, then run again."
         )
     return found
+
+
+def unknown_domain(local: list[dict[str, object]]) -> list[str]:
+    """What to say when the network has a domain of its own that the policy does not know."""
+    text = CONF.read_text() if CONF.is_file() else ""
+    named = {
+        word.strip(".").lower()
+        for line in re.findall(r"^(?:search|domain)\s+(.+)", text, re.MULTILINE)
+        for word in line.split()
+    }
+    if named <= {"", *(str(one["domain"]) for one in local)}:
+        return []
+    return [
+        "The network names a domain of its own that is not in dns.local_domains: its names will not be found any more. "
+        "To mend, where they are needed: add the domain with its resolvers."
+    ]
 
 
 def at_work() -> tuple[str, list[str]] | None:
@@ -111,6 +147,7 @@ def main() -> None:
         if notes and now:
             transport, resolvers = now
         ready = bool(now) or not notes
+        notes += unknown_domain(asked["local_domains"]) if ready else []
     answer = {
         "ready": ready,
         "transport": transport,

@@ -285,13 +285,18 @@ class Role:
                 )
 
     def units(self, only: Callable[[dict[str, Any]], bool] = lambda item: True) -> None:
-        """Bring `manages.units` into the state asked for: {name, enabled, state, masked}."""
+        """Bring `manages.units` into the state asked for: {name, enabled, state, masked}.
+
+        A unit that `comes_running` is enabled and started by its package, whose installation was announced.
+        """
         self.reload_units()
         wanted = [item for item in self.wanted("units") if only(item)]
         names = [item["name"] if "." in item["name"] else f"{item['name']}.service" for item in wanted]
         before: dict[str, UnitState] = host.get_fact(Units, names) if names else {}
         for item, name in zip(wanted, names, strict=True):
-            verbs = _verbs(item, before.get(name, UnitState()))
+            now = before.get(name, UnitState())
+            will_run = self.check and item.get("comes_running") and not now.exists
+            verbs = [] if will_run else _verbs(item, now)
             if verbs:
                 script = " && ".join(f"systemctl -q {verb} {shlex.quote(name)}" for verb in verbs)
                 what = f"{' and '.join(verbs).capitalize()} {name}"

@@ -15,12 +15,13 @@ from readingroom import toolkit
 from readingroom.apply.rendering import render_file
 
 TEMPLATE = toolkit.root() / "roles" / "encrypted_dns" / "templates" / "readingroom.conf.j2"
+LOCAL = [{"domain": "library.example", "resolvers": ["10.0.0.53"]}]
 RESOLVERS = ["9.9.9.9#dns.quad9.net", "2620:fe::fe#dns.quad9.net"]
 
 
 def settings(transport: str, *local: dict[str, Any]) -> str:
-    values = {"transport": transport, "resolvers": RESOLVERS, "local_domains": list(local), "query_log": "none"}
-    return render_file(TEMPLATE, {f"encrypted_dns_{name}": value for name, value in values.items()})
+    values = {"encrypted_dns_local_domains": list(local), "encrypted_dns_query_log": "none"}
+    return render_file(TEMPLATE, {**values, "__encrypted_dns_found": {"transport": transport, "resolvers": RESOLVERS}})
 
 
 def test_strict_names_whom_a_certificate_has_to_be_for() -> None:
@@ -50,16 +51,20 @@ class Network:
     """What each resolver says when it is asked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *said: str) -> None:
-        self.conf = tmp_path / "resolv.conf"
+        self.conf, self.settings = tmp_path / "resolv.conf", tmp_path / "readingroom.conf"
         self._said = dict(zip(RESOLVERS, said, strict=False))
         self._patch = monkeypatch
         monkeypatch.setattr(look, "answers", lambda resolver, strict: self._said[resolver])
         monkeypatch.setattr(look, "in_the_way", list)
-        real = Path
-        monkeypatch.setattr(look, "Path", lambda path: self.conf if path == "/etc/resolv.conf" else real(path))
+        monkeypatch.setattr(look, "CONF", self.conf)
+        monkeypatch.setattr(look, "RESOLVER", self.settings)
 
     def found(self, capsys: pytest.CaptureFixture[str], transport: str = "strict") -> dict[str, Any]:
-        self._patch.setattr(sys, "stdin", io.StringIO(json.dumps({"transport": transport, "resolvers": RESOLVERS})))
+        self._patch.setattr(
+            sys,
+            "stdin",
+            io.StringIO(json.dumps({"transport": transport, "resolvers": RESOLVERS, "local_domains": LOCAL})),
+        )
         look.main()
         answer: dict[str, Any] = json.loads(capsys.readouterr().out)
         return answer
@@ -88,14 +93,43 @@ def test_where_none_answers_nothing_changes_and_the_way_to_mend_is_said(
     assert words in found["notes"][0]
 
 
-def test_a_machine_that_asks_our_resolver_goes_on_doing_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("line", "said"), [("search library.example.", 0), ("search library.example branch.example", 1), ("", 0)]
+)
+def test_a_domain_of_the_network_that_the_policy_does_not_know_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, said: int
 ) -> None:
-    network = Network(monkeypatch, tmp_path, "unreachable", "unreachable")
+    network = Network(monkeypatch, tmp_path, "")
+    network.conf.write_text(f"nameserver 10.0.0.1\n{line}\n")
+    found = network.found(capsys)
+    assert found["ready"]
+    assert len(found["notes"]) == said
+    assert "branch.example" not in str(found["notes"])
+
+
+@pytest.mark.parametrize("transport", ["strict", "opportunistic"])
+def test_a_machine_that_asks_our_resolver_goes_on_as_it_does_while_none_of_the_policy_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], transport: str
+) -> None:
+    network = Network(monkeypatch, tmp_path, "unreachable", "certificate")
     network.conf.write_text("# Made by Reading Room; …\nnameserver 127.0.0.1\n")
+    network.settings.write_text(settings(transport, {"domain": "library.example", "resolvers": ["10.0.0.53"]}))
+    monkeypatch.setattr(look, "answers", lambda resolver, strict: "certificate")
     found = network.found(capsys)
     assert found["ready"], "a resolver that is down for a moment would undo everything"
     assert found["notes"]
+    assert found["transport"] == transport
+    assert [one.partition("#")[0] for one in found["resolvers"]] == [one.partition("#")[0] for one in RESOLVERS]
+
+
+def test_a_link_in_the_place_of_resolv_conf_is_somebody_elses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = Network(monkeypatch, tmp_path, "unreachable", "unreachable")
+    (tmp_path / "stub").write_text("# Made by Reading Room; …\nnameserver 127.0.0.1\n")
+    network.conf.symlink_to(tmp_path / "stub")
+    network.settings.write_text(settings("strict"))
+    assert not network.found(capsys)["ready"]
 
 
 def test_with_plain_nobody_is_asked(

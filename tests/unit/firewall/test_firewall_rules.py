@@ -26,7 +26,8 @@ POLICIES = [
 
 
 def rules(**policy: Any) -> str:
-    off = {"kill_switch": "any", "plain_sip": "any", "sip_server": "none", "other_resolvers": "reachable"}
+    off = {"kill_switch": "any", "plain_sip": "any", "sip_server": "none", "other_resolvers": "reachable",
+           "dns_transport": "plain"}  # fmt: skip
     policy = {f"firewall_{name}": word for name, word in off.items()} | policy
     lists = (
         "plain_sip_ports",
