@@ -160,6 +160,29 @@ def test_a_pinned_certificate_is_the_only_one_that_is_taken(desk: Desk) -> None:
     assert lends(desk, card, card[-6:], "31234000000017") == LENT
 
 
+def test_a_library_system_that_asks_for_it_is_shown_the_machines_own_certificate(desk: Desk, tmp_path: Path) -> None:
+    asking, mine = f'"10.66.0.1:{consortium.SIP_MUTUAL_PORT}"', "/etc/ssl/private/sip-client.pem"
+    desk.policy('"10.66.0.1:6443"', asking)
+    card = barcode()
+    desk.harden("pyinfra", "sip_tunnel")
+    assert lends(desk, card, card[-6:], "31234000000017") == [], (
+        "the gateway does not ask: nothing can be proved with it"
+    )
+    desk.policy(asking, f"{asking}\n    client_certificate: {mine}")
+    assert "put certificate and key there" in desk.readingroom("plan", "elm", "--role", "sip_tunnel", status=1)
+    chain, key = credentials.write(tmp_path, "desk.library.example", credentials.certificate("desk.library.example"))
+    desk.lab.exec(MACHINE, ["sh", "-c", f"umask 77; cat >{mine}"], input=chain.read_text() + key.read_text())
+    assert "2 of 2 promises kept" in desk.harden("ansible", "sip_tunnel")
+    assert lends(desk, card, card[-6:], "31234000000017") == LENT
+    assert "Nothing to change" in desk.harden("pyinfra", "sip_tunnel")
+    # without it the check is red, so it can fail
+    desk.run("sed -i /^cert/d /etc/readingroom/sip.conf; systemctl restart readingroom-sip")
+    assert "asks for this machine's own" in " ".join(
+        desk.readingroom("verify", "elm", "--role", "sip_tunnel", status=1).split()
+    )
+    assert "2 of 2 promises kept" in desk.harden("pyinfra", "sip_tunnel")
+
+
 def test_a_connection_that_began_in_the_tunnel_ends_with_it(desk: Desk) -> None:
     word = barcode()
     talk = (

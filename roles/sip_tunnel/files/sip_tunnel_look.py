@@ -24,6 +24,7 @@ def refusals(asked: dict[str, Any], holder: str) -> list[str]:
         found.append(
             "sip.trust is pinned, and sip.certificate does not hold the server's certificate: paste it there as PEM text"
         )
+    found += unfit(asked["client_certificate"])
     port = asked["server"].rpartition(":")[2]
     if f"tcp/{port}" in asked["plain_ports"]:
         found.append(
@@ -36,6 +37,23 @@ def refusals(asked: dict[str, Any], holder: str) -> list[str]:
             "that program"
         )
     return found
+
+
+def unfit(path: str) -> list[str]:
+    """Why the machine cannot show the certificate in this file, in words; its key is compared, and nothing of it said."""
+    if path == "none":
+        return []
+    file, whose = Path(path), "sip.client_certificate"
+    if not file.is_file():
+        return [f"the file of {whose} is not on this machine: put certificate and key there, as PEM"]
+    if file.stat().st_uid or file.stat().st_mode & 0o077:
+        return [f"the file of {whose} holds a key, and others than root can read it: chown root:root and chmod 600 it"]
+    certified = run("openssl", "x509", "-in", path, "-noout", "-pubkey")
+    if not certified or certified != run("openssl", "pkey", "-in", path, "-pubout"):
+        return [f"the file of {whose} does not hold a certificate and the key that goes with it, without a passphrase"]
+    if not run("openssl", "x509", "-in", path, "-noout", "-checkend", "0").startswith("Certificate will not"):
+        return [f"the certificate in the file of {whose} has ended: ask whoever runs the library system for a new one"]
+    return []
 
 
 def holder(port: int) -> str:

@@ -14,6 +14,7 @@ from .durations import Duration, Unfit, parse_duration
 
 Json = dict[str, Any]
 _LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
+_PATH = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _EXTENSION = re.compile(
     r"[a-p]{32}|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[A-Za-z0-9._-]{0,60}@[A-Za-z0-9._-]{1,60}"
@@ -201,6 +202,13 @@ def _certificate(item: Item) -> str:
     return text
 
 
+def _own_file(item: Item) -> str:
+    text = text_of(item, _OWN_FILE)
+    if text != "none" and not _PATH.fullmatch(text):
+        raise Unfit(f"{text[:60]!r} is not the path of a file", _OWN_FILE)
+    return text
+
+
 def _tunnel_gateways(item: Item) -> tuple[Mapping[str, str], ...]:
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list with the gateway is needed", _GATEWAYS)
@@ -295,6 +303,7 @@ _BOOKMARKS = "write a list of bookmarks: [{title: Catalogue, url: https://catalo
 _SERVER = "write it like sip.consortium.example:6443, or none"
 _LOCAL_PORT = "write it like tcp/6001; 1024 at least"
 _CERTIFICATE = "paste the certificate, from -----BEGIN CERTIFICATE----- on, as a block after `|`; or write system"
+_OWN_FILE = "write the file's whole path, such as /etc/ssl/private/sip-client.pem; or write none"
 _GATEWAYS = "write one gateway: [{endpoint: vpn.consortium.example:51820, public_key: …}]"
 _TUNNEL_ADDRESSES = "write the machine's addresses in the tunnel: [10.89.0.12/32]"
 _RESOLVERS = "write addresses with the name in the certificate: [9.9.9.9#dns.quad9.net]"
@@ -370,6 +379,7 @@ SHAPES: Mapping[str, Shape] = {
     "server": Shape(_server, {"type": "string"}, _SERVER),
     "local-port": Shape(_local_port, {"type": "string"}, _LOCAL_PORT),
     "certificate": Shape(_certificate, {"type": "string"}, _CERTIFICATE),
+    "own-file": Shape(_own_file, {"type": "string"}, _OWN_FILE),
     "tunnel-gateways": Shape(_tunnel_gateways, {"type": "array", "items": _GATEWAY, "maxItems": 1}, _GATEWAYS),
     "tunnel-addresses": Shape(_tunnel_addresses, {"type": "array", "items": {"type": "string"}}, _TUNNEL_ADDRESSES),
     "dns-resolvers": Shape(_dns_resolvers, {"type": "array", "items": {"type": "string"}, "minItems": 1}, _RESOLVERS),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sip_tunnel_look
 
 from readingroom import toolkit
 from readingroom.apply.rendering import render_file
+from readingroom.lab.consortium import credentials
 
 ASKED = {
     "server": "sip.example:6443",
@@ -15,6 +18,7 @@ ASKED = {
     "certificate": "system",
     "transport": "tls",
     "plain_ports": ["tcp/6001", "tcp/8023"],
+    "client_certificate": "none",
 }
 TEMPLATE = toolkit.root() / "roles" / "sip_tunnel" / "templates" / "sip.conf.j2"
 
@@ -23,10 +27,12 @@ HOMES = ("127.0.0.1", "::1")
 
 
 def settings(
-    server: str, trust: str, certificate: str = "system", homes: tuple[str, ...] = HOMES
+    server: str, trust: str, certificate: str = "system", homes: tuple[str, ...] = HOMES, client: str = "none"
 ) -> dict[str, set[str]]:
     """The settings of both services, by name."""
-    values = {"server": server, "trust": trust, "certificate": certificate, "local_port": "tcp/6001"}
+    values = {
+        "server": server, "trust": trust, "certificate": certificate, "local_port": "tcp/6001", "client_certificate": client,
+    }  # fmt: skip
     found: dict[str, set[str]] = {}
     given = {f"sip_tunnel_{name}": value for name, value in values.items()} | {"__sip_tunnel_found": {"homes": homes}}
     for line in render_file(TEMPLATE, given).splitlines():
@@ -94,3 +100,42 @@ def test_a_machine_without_ipv6_is_not_told_to_listen_there() -> None:
 def test_a_server_on_a_port_that_the_firewall_closes_is_refused() -> None:
     said = "\n".join(sip_tunnel_look.refusals({**ASKED, "server": "sip.example:6001"}, ""))
     assert "sip.plain_ports" in said
+
+
+def test_a_certificate_of_the_machines_own_is_shown_by_both_services_and_only_where_it_is_asked_for() -> None:
+    assert "cert" not in settings("sip.example:6443", "authority")
+    found = settings("sip.example:6443", "authority", client="/etc/ssl/private/sip-client.pem")
+    assert found["cert"] == {"/run/credentials/readingroom-sip.service/client.pem"}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A file with a certificate and its key."""
+    chain, key = credentials.write(tmp_path, "desk.library.example", credentials.certificate("desk.library.example"))
+    file = tmp_path / "client.pem"
+    file.touch(mode=0o600)
+    file.write_text(chain.read_text() + key.read_text())
+    return file
+
+
+def test_a_certificate_with_its_key_for_root_alone_is_fit(own: Path) -> None:
+    assert sip_tunnel_look.unfit(str(own)) == []
+
+
+def test_why_a_certificate_is_unfit_is_said_with_the_mend_and_without_its_path(own: Path) -> None:
+    def said() -> str:
+        (line,) = sip_tunnel_look.unfit(str(own))
+        assert str(own) not in line
+        return str(line)
+
+    whole = own.read_text()
+    own.chmod(0o640)
+    assert "chmod 600" in said()
+    own.chmod(0o600)
+    stranger = credentials.pem(credentials.certificate("stranger.consortium.example"))
+    own.write_text(stranger + whole[whole.index("-----BEGIN PRIVATE KEY") :])
+    assert "the key that goes with it" in said()
+    own.write_text(whole[: whole.index("-----BEGIN PRIVATE KEY")])
+    assert "the key that goes with it" in said()
+    own.unlink()
+    assert "put certificate and key there" in said()

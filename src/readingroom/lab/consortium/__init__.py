@@ -15,3 +15,5 @@ WEB, WEB6 = "10.66.0.80", "fd66::80"
 TUNNEL, TUNNEL6 = "10.89.0.0/24", "fd89::/64"
 TUNNEL_PORT = 51820
 SIP_PORT, SIP_TELNET_PORT, SIP_TLS_PORT = 6001, 8023, 6443
+# There the gateway talks to stations only that show a certificate of the consortium's authority.
+SIP_MUTUAL_PORT = 6543

@@ -29,6 +29,7 @@ from . import (
     LIBRARY_SYSTEM6,
     RESOLVER,
     RESOLVER6,
+    SIP_MUTUAL_PORT,
     SIP_PORT,
     SIP_TELNET_PORT,
     SIP_TLS_PORT,
@@ -97,14 +98,14 @@ def until_it_ends(talk: Conversation) -> Conversation:
     return talked
 
 
-def identity(folder: Path, name: str, addresses: tuple[str, ...]) -> ssl.SSLContext:
-    """A server's side of TLS. A client may show a certificate of the same authority, and need not."""
+def identity(folder: Path, name: str, addresses: tuple[str, ...], *, asks: bool = False) -> ssl.SSLContext:
+    """A server's side of TLS; one that `asks` talks to clients only that show a certificate of the same authority."""
     chain, key = credentials.write(folder, name, credentials.certificate(name, addresses))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(chain, key)
     context.load_verify_locations(cadata=credentials.pem(credentials.authority()))
-    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_mode = ssl.CERT_REQUIRED if asks else ssl.CERT_NONE
     return context
 
 
@@ -112,11 +113,13 @@ async def serve(places: Places, folder: Path) -> None:
     """Answer everywhere until told to end."""
     secure_names = identity(folder, credentials.RESOLVER, (RESOLVER, RESOLVER6))
     secure_sip = identity(folder, credentials.LIBRARY_SYSTEM, (GATEWAY, GATEWAY6))
+    mutual_sip = identity(folder, credentials.LIBRARY_SYSTEM, (GATEWAY, GATEWAY6), asks=True)
     for talk, addresses, ports, context in (
         (names, (RESOLVER, RESOLVER6), (53,), None),
         (names, (RESOLVER, RESOLVER6), (853,), secure_names),
         (sip, (LIBRARY_SYSTEM, LIBRARY_SYSTEM6), (SIP_PORT, SIP_TELNET_PORT), None),
         (sip, (GATEWAY, GATEWAY6), (SIP_TLS_PORT,), secure_sip),
+        (sip, (GATEWAY, GATEWAY6), (SIP_MUTUAL_PORT,), mutual_sip),
         (page, (WEB, WEB6, LIBRARY_SYSTEM, LIBRARY_SYSTEM6), (80,), None),
     ):
         for address in addresses:

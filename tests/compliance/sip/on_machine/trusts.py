@@ -4,8 +4,9 @@ Runs on the machine, in fresh network and mount namespaces (`unshare --net --mou
 There a second copy of the machine's own tunnel meets a server at the library system's address. Whom the settings trust is one
 file; a certificate of ours is put over it, so that the right one can be shown as well as wrong ones.
 
-In: {"start": what systemd says of the unit's ExecStart, "host", "port", "local", "trust", "word"}. Out: {"right", "stranger",
-"other-name" or "other-key": bytes that arrived there}, or {"problem": text}. Standard library only.
+In: {"start": what systemd says of the unit's ExecStart, "host", "port", "local", "trust", "word", "client": the file with the
+certificate that the machine shows, or none}. Out: {"right", "stranger", "other-name" or "other-key": bytes that arrived there}, or
+{"problem": text}. Standard library only.
 """
 
 import contextlib
@@ -69,10 +70,14 @@ def homes() -> list[str]:
     return ["127.0.0.1", *(["::1"] if six.is_file() and "0" * 31 + "1 " in six.read_text() else [])]
 
 
-def serve(address: str, port: int, certificate: str, arrived: list[bytes]) -> socket.socket:
-    """A library system with this certificate, that keeps what it is sent."""
+def serve(address: str, port: int, certificate: str, arrived: list[bytes], client: str) -> socket.socket:
+    """A library system with this certificate, that keeps what it is sent; it talks to nobody who does not show `client`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate + ".key")
+    if client != "none":
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(client)
     door = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
 
     def answer(caller: socket.socket) -> None:
@@ -143,7 +148,7 @@ def main() -> None:
         said = {}
         for shown in ("right", "stranger", "other-key" if asked["trust"] == "pinned" else "other-name"):
             arrived: list[bytes] = []
-            door = serve(address, port, certificates.path(shown), arrived)
+            door = serve(address, port, certificates.path(shown), arrived, asked["client"])
             tunnel = subprocess.Popen(start[1].split(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 # the settings say for each loopback address whom to trust
