@@ -44,8 +44,12 @@ class Undoing:
         self.said: list[str] = []
         self.notes: list[str] = []
         # what another role holds stays; in a check, the roles before this one count as given back
-        others = [other for other in store.others(role) if other.place.name not in given_back]
-        self.held = {thing for other in others for thing in other.things}
+        self.given_back = list(given_back) if check else []
+        self.held = self._held(role, given_back)
+
+    def _held(self, role: str, given_back: Collection[str]) -> set[str]:
+        others = [other for other in self.store.others(role) if other.place.name not in given_back]
+        return {thing for other in others for thing in other.things}
 
     def everything(self) -> None:
         """The whole role, and its record."""
@@ -147,13 +151,12 @@ class Undoing:
                 yield f"{word} {path}", lambda path=path, state=state: accounts.restore(path, state, self.store.kept)  # type: ignore[misc]
 
     def _packages(self, mine: Mapping[str, Any]) -> Iterator[Step]:
-        new = {name: state for _, name, state in _of(mine, "package") if state["status"] != "installed"}
-        if not new:
-            return
-        now = packages.statuses()
-        there = {name for name in new if now.get(name) == "installed"}
-        beside = set.intersection(*(set(state["beside"]) for state in new.values()))
-        going, staying = packages.removable(there, beside)
+        gone: set[str] = set()  # in a check: what the roles before this one would have taken along
+        for number, role in enumerate(self.given_back):
+            held = self._held(role, self.given_back[:number])
+            theirs = {name: state for name, state in self.store.role(role).things.items() if name not in held}
+            gone.update(_removable(theirs, gone)[0])
+        going, staying = _removable(mine, gone)
         self.notes += [f"the package {name} stays: something else needs it by now" for name in staying]
         if going:
             yield f"Remove the packages {', '.join(going)}", lambda: packages.purge(going)
@@ -164,6 +167,16 @@ class Undoing:
                 comes_back = f"path /etc/systemd/system/{name}" in mine
                 for word in units.words(name, state, file_comes_back=comes_back):
                     yield word, lambda name=name, state=state: units.give_back(name, state)  # type: ignore[misc]
+
+
+def _removable(things: Mapping[str, Any], gone: Collection[str]) -> tuple[list[str], list[str]]:
+    """Which of these packages go, with what came along, and which stay; `gone` will not be there any more."""
+    new = {name: state for _, name, state in _of(things, "package") if state["status"] != "installed"}
+    if not new:
+        return [], []
+    now = packages.statuses()
+    beside = set.intersection(*(set(state["beside"]) for state in new.values()))
+    return packages.removable({name for name in new if now.get(name) == "installed"}, beside, gone)
 
 
 def _of(things: Mapping[str, Any], kind: str) -> list[tuple[str, str, dict[str, Any]]]:

@@ -22,21 +22,24 @@ def before(name: str, now: dict[str, str]) -> State:
     return {"status": status, "beside": others}
 
 
-def removable(wanted: Collection[str], beside: Collection[str]) -> tuple[list[str], list[str]]:
+def removable(
+    wanted: Collection[str], beside: Collection[str], gone: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
     """What goes when `wanted` goes, and which of `wanted` stay because a package of somebody's needs them.
 
     With `wanted` goes what was installed along with it: what came by itself, is not in `beside`, and is needed by nothing
-    else. A package that a person asked for is never taken along.
+    else. A package that a person asked for is never taken along. `gone` is still there, and will not be by then.
     """
-    ours = set(run("apt-mark", "showauto").split()) - set(beside) | set(wanted)
-    going = set(wanted)
-    if going and _would_go("purge", going) - ours:
-        going = {name for name in wanted if not _would_go("purge", {name}) - ours}
+    before = set(gone)
+    ours = set(run("apt-mark", "showauto").split()) - set(beside) | set(wanted) | before
+    going = set(wanted) - before
+    if going and _would_go("purge", going | before) - ours:
+        going = {name for name in going if not _would_go("purge", {name, *before}) - ours}
     if not going:
-        return [], sorted(wanted)
-    also = _would_go("purge", going) | (_would_go("purge --autoremove", going) & ours)
-    also |= _spared(_needed_by(going) & ours - going - also, going | also, ours)
-    return sorted(going | also), sorted(set(wanted) - going)
+        return [], sorted(set(wanted) - before)
+    also = _would_go("purge", going | before) | (_would_go("purge --autoremove", going | before) & ours)
+    also |= _spared(_needed_by(going) & ours - going - also, going | before | also, ours)
+    return sorted((going | also) - before), sorted(set(wanted) - before - going)
 
 
 def _spared(left: set[str], going: set[str], ours: set[str]) -> set[str]:
