@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
@@ -21,8 +20,8 @@ def apply(variables: dict[str, Any]) -> None:
         role.absent()
         role.packages()
         if role["__vpn_makes_key"]:
-            program = (role.path / "files" / "vpn_key.py").read_text(encoding="utf-8")
-            role.script("Make the key of this machine's tunnel", f"/usr/bin/python3 -IBS -c {shlex.quote(program)}")
+            make = role.on_machine("wireguard_key.py", "/etc/wireguard/readingroom.key")
+            role.script("Make the key of this machine's tunnel", make)
         role.files()
         commit_confirmed(role)
         role.units()
