@@ -151,9 +151,14 @@ def _valued(resolved: Resolved) -> Json:
 
 
 def _notice(site: str, digest: str, policy: Policy, catalogue: Catalogue) -> Json:
-    """The facts a patron notice is written from, per class; whether they hold is for the evidence to say."""
+    """The facts a patron notice is written from, per class; whether they hold is for the evidence to say.
+
+    Nobody sits at a gateway, so a notice says nothing of it.
+    """
     classes = {}
     for name, holder in policy.classes.items():
+        if holder.kind == "gateway":
+            continue
         facts = {
             control.id: {
                 "statement": control.sentence(holder.values[control.key].value),
