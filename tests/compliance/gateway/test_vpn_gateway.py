@@ -31,8 +31,12 @@ def tunnel(host: Host, promise: Promise) -> list[str]:
     found: list[str] = promise.expects("vpn.gateway_addresses")
     if not found:
         promise.not_applicable("the policy gives this machine no address in a tunnel for members")
-    assert host.run(f"ip link show dev {CARD} up").stdout.strip(), "the tunnel is not up"
     return found
+
+
+def assert_up(host: Host) -> None:
+    """Without a tunnel nothing else can be seen."""
+    assert host.run(f"ip link show dev {CARD} up").stdout.strip(), "the tunnel is not up"
 
 
 def program(name: str) -> str:
@@ -61,6 +65,7 @@ def spans(addresses: Iterable[str]) -> set[str]:
 
 @control("vpn.members")
 def test_nobody_but_the_members_is_admitted(host: Host, promise: Promise, tunnel: list[str]) -> None:
+    assert_up(host)
     members: list[dict[str, Any]] = promise.expects("vpn.members")
     listed = {key for member in members for key in keys_of(member)}
     found = admitted(host)
@@ -104,6 +109,7 @@ def senders(members: list[dict[str, Any]], tunnel: list[str]) -> dict[str, list[
 
 @control("vpn.members-apart")
 def test_members_reach_the_systems_and_nothing_else(host: Host, promise: Promise, tunnel: list[str]) -> None:
+    assert_up(host)
     networks: list[str] = promise.value
     have = senders(promise.expects("vpn.members"), tunnel)
     families = [family for family, addresses in have.items() if addresses]
@@ -156,6 +162,7 @@ def test_the_gateway_writes_nothing_down(host: Host, promise: Promise) -> None:
     if promise.value == "any":
         promise.observed(NOTHING)
         return
+    assert_up(host)
     switched = "grep -c 'wireguard.*=p' /sys/kernel/debug/dynamic_debug/control 2>/dev/null || true"
     assert int(probe.run(host, switched) or 0) == 0, "the kernel writes down what the tunnel does"
     # who works for the tunnel says what it is told to say in its environment
