@@ -129,11 +129,10 @@ def addresses() -> set[str]:
 
 
 def make() -> None:
-    """Make the card: the kernel's, or that of the program which does its work where it has none."""
-    if subprocess.run(
-        ["ip", "link", "add", CARD, "type", "wireguard"], stderr=subprocess.DEVNULL, check=False
-    ).returncode:
-        run("wireguard-go", CARD)
+    """Make the card: the kernel's, or that of the program which does its work where it has none, and lives on."""
+    kernel = subprocess.run(["ip", "link", "add", CARD, "type", "wireguard"], stderr=subprocess.DEVNULL, check=False)
+    if kernel.returncode:
+        subprocess.run(["wireguard-go", CARD], stdin=subprocess.DEVNULL, check=True)
 
 
 def bring(settings: Mapping[str, Any]) -> None:

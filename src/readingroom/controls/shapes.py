@@ -244,6 +244,13 @@ def _tunnel_addresses(item: Item) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _key_change(item: Item) -> str:
+    text = text_of(item, _KEY_CHANGE)
+    if text not in KEY_CHANGES:
+        raise Unfit(f"{text[:60]} is no step of a change of keys", did_you_mean(text, KEY_CHANGES), "unknown-choice")
+    return text
+
+
 def _udp_port(item: Item) -> str:
     text = _port(text_of(item, _UDP_PORT))
     if not text.startswith("udp/"):
@@ -333,6 +340,7 @@ def _hold_areas(item: Item) -> tuple[str, ...]:
     return areas
 
 
+KEY_CHANGES = ("none", "prepare", "use")
 _MEMBER_KEYS = ("public_key", "next_key")
 HOLD_AREAS = ("logs", "printing")
 _ONE_LOGIN = "write one login name"
@@ -345,6 +353,7 @@ _LOCAL_PORT = "write it like tcp/6001; 1024 at least"
 _CERTIFICATE = "paste the certificate, from -----BEGIN CERTIFICATE----- on, as a block after `|`; or write system"
 _GATEWAYS = "write one gateway: [{endpoint: vpn.consortium.example:51820, public_key: …}]"
 _TUNNEL_ADDRESSES = "write the machine's addresses in the tunnel: [10.89.0.12/32]"
+_KEY_CHANGE = "write none, prepare or use"
 _UDP_PORT = "write it like udp/51820"
 _MEMBERS = "write a list of members: [{name: elm-desk-1, public_key: …, addresses: [10.89.0.12/32]}]"
 _AREAS = "write the areas whose deletion pauses: [logs], [printing] or both"
@@ -421,6 +430,7 @@ SHAPES: Mapping[str, Shape] = {
     "certificate": Shape(_certificate, {"type": "string"}, _CERTIFICATE),
     "tunnel-gateways": Shape(_tunnel_gateways, {"type": "array", "items": _GATEWAY, "maxItems": 1}, _GATEWAYS),
     "tunnel-addresses": Shape(_tunnel_addresses, {"type": "array", "items": {"type": "string"}}, _TUNNEL_ADDRESSES),
+    "key-change": Shape(_key_change, {"type": "string", "enum": list(KEY_CHANGES)}, _KEY_CHANGE),
     "tunnel-members": Shape(_tunnel_members, {"type": "array", "items": _MEMBER}, _MEMBERS),
     "udp-port": Shape(_udp_port, {"type": "string"}, _UDP_PORT),
     "hold-areas": Shape(

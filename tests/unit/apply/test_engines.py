@@ -90,7 +90,7 @@ def test_the_playbook_names_every_role_there_is_and_each_by_its_own_tag() -> Non
     assert sorted(roles_in_order(root)) == sorted(path.parent.name for path in root.glob("roles/*/deploy.py"))
     text = (root / "playbooks" / "harden.yml").read_text()
     for role in roles_in_order(root):
-        assert f"{{role: {role}, tags: [{role}]}}" in text
+        assert f"{{role: {role}, tags: [{role}], when: " in text
 
 
 def test_an_uncompiled_site_and_an_unknown_role_are_refused_with_the_mend(site: Site, tmp_path: Path) -> None:
