@@ -307,11 +307,11 @@ def _refuse_shared(members: Sequence[Mapping[str, Any]], entries: Sequence[Item]
             if word not in member:
                 continue
             if (other := taken.get((kind, member[word]))) is not None:
-                said = (
-                    f"two members are called {other}"
-                    if word == "name"
-                    else f"{other} and {member['name']} have one key"
-                )
+                said = f"{other} and {member['name']} have one key"
+                if word == "name":
+                    said = f"two members are called {other}"
+                elif other == member["name"]:
+                    said = f"the next_key of {other} is the key it has"
                 raise Unfit(said, f"give each member a {kind} of its own", f"shared-{kind}", _at(entry, word))
             taken[kind, member[word]] = member["name"]
     # in this order, a network that overlaps another follows one that does
