@@ -46,7 +46,7 @@ def apply(variables: dict[str, Any]) -> None:
         if not role["__vpn_gateway_wanted"]:
             return
         for what in role.found["drifted"]:
-            role.script("Bring back what is not as the files say", shlex.join(role[f"__vpn_gateway_{what}"]))
+            role.script(f"Bring back what is not as the files say: {what}", shlex.join(role[f"__vpn_gateway_{what}"]))
         if not role.check:
             _tell(role, role.look_again())
 

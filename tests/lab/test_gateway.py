@@ -360,6 +360,14 @@ def test_a_power_cut_brings_it_back_as_it_was(yard: Yard) -> None:
     assert "Nothing to change" in yard.harden(GATEWAY)
 
 
+def test_without_its_rules_a_gateway_forwards_nothing(yard: Yard) -> None:
+    yard.run(GATEWAY, "systemctl stop readingroom-vpn-gateway-rules.service")
+    assert yard.run(GATEWAY, "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding") == "0\n0"
+    assert yard.run(DESK, page(SYSTEM)) == "nobody"
+    assert "3 of 3 promises kept" in yard.harden(GATEWAY)
+    eventually(lambda: yard.run(DESK, page(SYSTEM)) == GATEWAY_ADDRESS, "the tunnel is not back")
+
+
 def test_nothing_tells_where_members_are(yard: Yard) -> None:
     # the lab's own list of its machines holds their addresses
     places = "/etc /usr/local /var/lib/readingroom /var/log /run/systemd"
