@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Any
 
@@ -21,12 +22,20 @@ def apply(variables: dict[str, Any]) -> None:
         role.absent()
         role.packages()
         if role["__vpn_makes_key"]:
-            program = (role.path / "files" / "vpn_key.py").read_text(encoding="utf-8")
-            role.script("Make the key of this machine's tunnel", f"/usr/bin/python3 -IBS -c {shlex.quote(program)}")
+            make = role.on_machine("wireguard_key.py", "/etc/wireguard/readingroom.key")
+            role.script("Make the key of this machine's tunnel", make)
+        if role["__vpn_makes_next"]:
+            make = role.on_machine("wireguard_key.py", "/etc/wireguard/readingroom.next.key")
+            role.script("Make the key that it changes to", make)
         role.files()
         commit_confirmed(role)
         role.units()
         role.flush()
+        if role["__vpn_changes_key"]:
+            program = (role.path / "files" / "vpn_change_key.py").read_text(encoding="utf-8")
+            asked = shlex.quote(json.dumps({"networks": role["vpn_networks"]}))
+            change = f"printf %s {asked} | /usr/bin/python3 -IBS -c {shlex.quote(program)}"
+            role.script("Change over to the next key", change)
         if role["__vpn_wanted"] and not role.check:
             _tell(role, role.look_again())
 
@@ -40,3 +49,5 @@ def _tell(role: Role, found: dict[str, Any]) -> None:
             "The gateway does not answer this machine yet. It has to admit its public key: "
             f"{found['public_key']} for {', '.join(role['vpn_addresses'])}"
         )
+    if role["vpn_key_change"] == "prepare":
+        role.note(f"This machine's next key, for the gateway to admit as its next_key: {found['next_key']}")

@@ -18,7 +18,7 @@ from readingroom.verify.api import NOTHING, Promise, control
 from readingroom.verify.wire import Place, Wire, somewhere, within
 
 CARD, UNIT = "wg-library", "readingroom-vpn.service"
-KEY = "/etc/wireguard/readingroom.key"
+KEY, NEXT_KEY = "/etc/wireguard/readingroom.key", "/etc/wireguard/readingroom.next.key"
 # A tunnel in use makes new keys every two minutes; one that is spoken to no more gives up after three.
 FRESH_SECONDS = 180
 PORTS = (("tcp", 6001), ("tcp", 443), ("udp", 53))
@@ -116,12 +116,12 @@ def test_nothing_leaves_when_the_tunnel_is_down(
 # The key
 
 # Where a copy of the key would lie, or pass through.
-_COPIES = f"""
-grep -rlaF --devices=skip -f {KEY} \\
-  /etc /root /home /run /tmp /usr/local /var/lib/readingroom /var/log /var/spool /var/tmp 2>/dev/null | grep -vxF {KEY} | wc -l
+_COPIES = """
+grep -rlaF --devices=skip -f {key} \\
+  /etc /root /home /run /tmp /usr/local /var/lib/readingroom /var/log /var/spool /var/tmp 2>/dev/null | grep -vxF {key} | wc -l
 """
-_SAID = f"journalctl -q -o cat 2>/dev/null | grep -cF -f {KEY} || true"
-_SHOWN = f"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -caF -f {KEY} || true"
+_SAID = "journalctl -q -o cat 2>/dev/null | grep -cF -f {key} || true"
+_SHOWN = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -caF -f {key} || true"
 
 
 @control("vpn.keys")
@@ -130,13 +130,18 @@ def test_nobody_else_has_the_key(host: Host, promise: Promise) -> None:
     if promise.value == "any":
         promise.observed(NOTHING)
         return
-    there = host.run(f"stat -c '%F %a %U' {KEY}")
-    assert there.rc == 0, "this machine has no key of its own"
-    assert there.stdout.split() == ["regular", "file", "600", "root"], "others than root can get at the key"
-    copies = int(probe.run(host, _COPIES))
-    assert copies == 0, f"{copies} other files hold the key as well"
-    assert probe.run(host, _SAID).strip() == "0", "the journal holds the key"
-    assert probe.run(host, _SHOWN).strip() == "0", "a program shows the key to everybody who asks what is running"
+    # a machine that is about to change its key has two
+    for key in (KEY, NEXT_KEY):
+        there = host.run(f"stat -c '%F %a %U' {key}")
+        if there.rc and key == NEXT_KEY:
+            continue
+        assert there.rc == 0, "this machine has no key of its own"
+        assert there.stdout.split() == ["regular", "file", "600", "root"], "others than root can get at the key"
+        copies = int(probe.run(host, _COPIES.format(key=key)))
+        assert copies == 0, f"{copies} other files hold the key as well"
+        assert probe.run(host, _SAID.format(key=key)).strip() == "0", "the journal holds the key"
+        shown = probe.run(host, _SHOWN.format(key=key)).strip()
+        assert shown == "0", "a program shows the key to everybody who asks what is running"
     now = host.run(f"wg show {CARD} public-key").stdout.strip()
     if now:
         assert now == probe.run(host, f"wg pubkey <{KEY}").strip(), "the tunnel is up with another key"

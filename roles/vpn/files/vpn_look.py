@@ -3,6 +3,7 @@
 `in_kernel`   whether the kernel has WireGuard; else a program does its work
 `public_key`  the public part of this machine's key; empty when it has none yet
 `key_is_safe` whether nobody but root can read the key
+`next_key`    the public part of the key that this machine is about to change to; empty when it has none
 `works`       whether the tunnel is up with what its file says
 `answers`     whether the gateway has spoken to this machine in the last minutes
 `refusals`    why the tunnel cannot be made, or must not be, in words
@@ -189,6 +190,7 @@ def main() -> None:
         "in_kernel": in_kernel(),
         "public_key": read("readingroom.pub") if read("readingroom.key") else "",
         "key_is_safe": key_is_safe(),
+        "next_key": read("readingroom.next.pub") if read("readingroom.next.key") else "",
         "works": works(),
         "answers": answers(),
         "refusals": refusals(asked, source, through_tunnel(source), neighbourhoods()),

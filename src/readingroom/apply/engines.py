@@ -106,15 +106,15 @@ def _pyinfra(request: Request) -> Command:
     jobs = [
         {
             "machine": machine.name,
-            "roles": request.roles,
-            "variables": variables_of(site, machine),
+            "roles": roles_for(request.roles, variables),
+            "variables": variables,
             "ssh_config": str(site.ssh_config),
             "roles_path": str(site.root / "roles"),
             "check": request.check,
             "password": request.passwords.get(machine.name, request.asked_password),
             "unfinished": machine.name in request.unfinished,
         }
-        for machine in request.machines
+        for machine, variables in ((one, variables_of(site, one)) for one in request.machines)
     ]
     stdin = json.dumps({"side_by_side": SIDE_BY_SIDE, "jobs": jobs}, default=str)
     return Command([sys.executable, "-m", "readingroom.apply.pyinfra_run"], dict(os.environ), stdin)
@@ -132,6 +132,11 @@ def variables_of(site: Site, machine: Machine) -> dict[str, Any]:
         if path.is_file():
             values.update(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     return values
+
+
+def roles_for(roles: Sequence[str], variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of `roles` that come to a machine with these variables; the playbook says the same to Ansible."""
+    return tuple(role for role in roles if role in variables.get("readingroom_roles", roles))
 
 
 def refuse_uncompiled(site: Site, roles: Sequence[str]) -> None:

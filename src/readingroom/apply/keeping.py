@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-from readingroom.apply.engines import SIDE_BY_SIDE, variables_of
+from readingroom.apply.engines import SIDE_BY_SIDE, roles_for, variables_of
 from readingroom.apply.managed import managed
 from readingroom.apply.model import Event
 from readingroom.apply.recorder import ask
@@ -88,7 +88,7 @@ class Keeper:
     def _managed(self, machine: Machine, shell: RootShell) -> Iterator[tuple[str, dict[str, Any]]]:
         """What each role manages there, as the machine is when it is the role's turn."""
         facts, variables = ask(shell, "facts").facts, variables_of(self.site, machine)
-        for role in self.roles:
+        for role in roles_for(self.roles, variables):
             folder = self.site.root / "roles" / role
             yield role, managed(folder, variables, facts, machine.name, lambda script: shell.run(script).stdout)
 

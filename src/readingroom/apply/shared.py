@@ -195,6 +195,16 @@ class Role:
         self.notify_if(op, triggers)
         return op
 
+    def on_machine(self, program: str, *words: str) -> str:
+        """The command that has the machine run one of playbooks/files/, which is not left there."""
+        text = (
+            Path(host.connector_data[ROLES])
+            .with_name("playbooks")
+            .joinpath("files", program)
+            .read_text(encoding="utf-8")
+        )
+        return shlex.join(["/usr/bin/python3", "-IBS", "-c", text, *words])
+
     # The list of what the role manages.
 
     def packages(self, names: Sequence[str] | None = None, recommends: bool = False) -> None:

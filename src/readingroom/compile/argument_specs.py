@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..controls import Catalogue, Control, Key
+from ..controls.model import role_of
 from ..controls.values import ChoiceType, FreeType, ListType, SwitchType
 
 Json = dict[str, Any]
@@ -19,7 +20,7 @@ def argument_specs(catalogue: Catalogue, role: str) -> Json:
     for control in catalogue.controls.values():
         for key in control.keys:
             for variable, how in key.sets.items():
-                if variable.startswith(role + "_"):
+                if role_of(variable, catalogue.roles) == role:
                     options[variable] = _option(control, key, how)
         if control.worded and control.role == role:
             options[control.worded] = _wording(control)

@@ -22,6 +22,7 @@ from ..controls import Catalogue, Control
 from ..controls.durations import Duration
 from ..controls.values import data
 from ..policy import Holder, Policy, Resolved
+from ..policy.layer import EVERYWHERE
 from .argument_specs import argument_specs
 
 Json = dict[str, Any]
@@ -75,7 +76,8 @@ def compiled(site: str, policy: Policy, catalogue: Catalogue) -> dict[str, str]:
 def variables(holder: Holder, catalogue: Catalogue, languages: Iterable[str] = ()) -> Json:
     """The role variables of a class or machine, by name; what patrons read comes in `languages`, first ones first.
 
-    Where a promise does not apply, its role is told to leave the machine as Debian has it.
+    Where a promise does not apply, its role is told to leave the machine as Debian has it. To a gateway, only roles come that
+    have a promise for it.
     """
     found: Json = {}
     for control in catalogue.controls.values():
@@ -87,6 +89,9 @@ def variables(holder: Holder, catalogue: Catalogue, languages: Iterable[str] = (
         if control.worded:
             worded = catalogue.notices.worded(control.id, languages)
             found[control.worded] = [{"language": name, "texts": dict(texts)} for name, texts in worded.items()]
+    if holder.kind not in EVERYWHERE:
+        promising = (control for control in catalogue.controls.values() if holder.kind in control.applies_to)
+        found["readingroom_roles"] = sorted({control.role for control in promising})
     return dict(sorted(found.items()))
 
 
@@ -151,9 +156,14 @@ def _valued(resolved: Resolved) -> Json:
 
 
 def _notice(site: str, digest: str, policy: Policy, catalogue: Catalogue) -> Json:
-    """The facts a patron notice is written from, per class; whether they hold is for the evidence to say."""
+    """The facts a patron notice is written from, per class; whether they hold is for the evidence to say.
+
+    Nobody sits at a gateway, so a notice says nothing of it.
+    """
     classes = {}
     for name, holder in policy.classes.items():
+        if holder.kind == "gateway":
+            continue
         facts = {
             control.id: {
                 "statement": control.sentence(holder.values[control.key].value),

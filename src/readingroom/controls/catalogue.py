@@ -18,7 +18,7 @@ from ..document import Item, read
 from ..errors import Place, Problems, Refused, did_you_mean
 from .checks import bound_controls
 from .durations import Unfit
-from .model import Control, Key
+from .model import Control, Key, role_of
 from .notices import Notices, load_notices
 from .values import ChoiceType, SwitchType
 
@@ -136,7 +136,7 @@ def _check_links(
     for key in control.keys:
         further = [control.worded] if key is control and control.worded else []
         for variable in (*key.sets, *further):
-            owner = next((role for role in texts if variable.startswith(role + "_")), None)
+            owner = role_of(variable, texts)
             if owner is None or variable not in texts[owner]:
                 _refuse(
                     problems,

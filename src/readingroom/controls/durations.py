@@ -6,16 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..errors import Place
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 
 
 class Unfit(ValueError):
-    """A value that its type does not take; `mend` says what it takes."""
+    """A value that its type does not take; `mend` says what it takes, `place` where in the value the fault is, if known."""
 
-    def __init__(self, message: str, mend: str, code: str = "wrong-type") -> None:
+    def __init__(self, message: str, mend: str, code: str = "wrong-type", place: Place | None = None) -> None:
         super().__init__(message)
-        self.message, self.mend, self.code = message, mend, code
+        self.message, self.mend, self.code, self.place = message, mend, code, place
 
 
 @dataclass(frozen=True, order=True, slots=True)

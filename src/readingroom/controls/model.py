@@ -6,7 +6,7 @@ from these models. This module must not know where the files lie.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -25,7 +25,7 @@ from .values import (
     show,
 )
 
-Kind = Literal["public", "staff"]
+Kind = Literal["public", "staff", "gateway"]
 Transform = Literal["seconds", "value"] | Mapping[Literal["is", "contains"], str]
 
 
@@ -85,6 +85,15 @@ class Control(Key):
             return self.statement.format(value=words)
         word = "empty" if value == () else show(value)
         return self.statement.get(word, self.statement.get("otherwise", "")).format(value=words)
+
+
+def role_of(variable: str, roles: Iterable[str]) -> str | None:
+    """The role that a variable belongs to, by its name; None when it is nobody's.
+
+    >>> role_of("vpn_gateway_port", ["vpn", "vpn_gateway"]), role_of("vpn_gateways", ["vpn", "vpn_gateway"])
+    ('vpn_gateway', 'vpn')
+    """
+    return max((role for role in roles if variable.startswith(f"{role}_")), key=len, default=None)
 
 
 def _listed(value: Any) -> str:

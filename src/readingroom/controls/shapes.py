@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..document import Item
-from ..errors import did_you_mean
+from ..errors import Place, did_you_mean
 from .durations import Duration, Unfit, parse_duration
 
 Json = dict[str, Any]
@@ -285,6 +286,93 @@ def _dns_local_domain(entry: Item) -> Mapping[str, Any]:
     return {"domain": _host(text_of(entries["domain"], _LOCAL_DOMAINS)), "resolvers": tuple(found)}
 
 
+def _key_change(item: Item) -> str:
+    text = text_of(item, _KEY_CHANGE)
+    if text not in KEY_CHANGES:
+        raise Unfit(f"{text[:60]} is no step of a change of keys", did_you_mean(text, KEY_CHANGES), "unknown-choice")
+    return text
+
+
+def _udp_port(item: Item) -> str:
+    text = _port(text_of(item, _UDP_PORT))
+    if not text.startswith("udp/"):
+        raise Unfit(f"{text} is not a port of UDP, which WireGuard speaks", _UDP_PORT)
+    return text
+
+
+def _tunnel_members(item: Item) -> tuple[Mapping[str, Any], ...]:
+    if item.items is None:
+        raise Unfit(f"{item.described} stands where a list of members is needed", _MEMBERS)
+    members = tuple(map(_tunnel_member, item.items))
+    _refuse_shared(members, item.items)
+    return members
+
+
+def _tunnel_member(entry: Item) -> Mapping[str, Any]:
+    fields, needed = entry.entries or {}, ("name", "public_key", "addresses")
+    for word in sorted(set(fields) - {*needed, "next_key"}):
+        raise Unfit(f"{word[:60]} is not known of a member", _MEMBERS, place=entry.keys[word])
+    for word in needed:
+        if word not in fields:
+            raise Unfit(f"a member needs {word}", _MEMBERS, place=entry.place)
+    name = text_of(fields["name"], _MEMBERS)
+    if not _HOST.fullmatch(name):
+        raise Unfit(f"{name[:60]!r} is not the name of a member", _MEMBERS, place=fields["name"].place)
+    keys = {word: text_of(fields[word], _MEMBERS).strip() for word in _MEMBER_KEYS if word in fields}
+    for word, text in keys.items():
+        if not _TUNNEL_KEY.fullmatch(text):
+            mend = "paste what `wg pubkey` prints: 44 characters"
+            raise Unfit(f"the {word} of {name} is not a public key of WireGuard", mend, "bad-key", fields[word].place)
+    return {"name": name, **keys, "addresses": _member_addresses(fields["addresses"])}
+
+
+def _member_addresses(item: Item) -> tuple[str, ...]:
+    """What a member may send from: a machine's own addresses, or the network of a whole branch."""
+    if not item.items:
+        raise Unfit("a member needs its addresses in the tunnel", _TUNNEL_ADDRESSES, place=item.place)
+    found = []
+    for part in item.items:
+        text = text_of(part, _TUNNEL_ADDRESSES)
+        try:
+            found.append(str(ipaddress.ip_network(text)))
+        except ValueError:
+            raise Unfit(f"{text[:60]!r} is not an address", _TUNNEL_ADDRESSES, place=part.place) from None
+    return tuple(found)
+
+
+def _refuse_shared(members: Sequence[Mapping[str, Any]], entries: Sequence[Item]) -> None:
+    """Refuse two members with one name, one key or one address: a gateway could not tell them apart."""
+    taken: dict[tuple[str, str], str] = {}
+    for member, entry in zip(members, entries, strict=True):
+        for word in ("name", *_MEMBER_KEYS):
+            kind = "name" if word == "name" else "key"
+            if word not in member:
+                continue
+            if (other := taken.get((kind, member[word]))) is not None:
+                said = f"{other} and {member['name']} have one key"
+                if word == "name":
+                    said = f"two members are called {other}"
+                elif other == member["name"]:
+                    said = f"the next_key of {other} is the key it has"
+                raise Unfit(said, f"give each member a {kind} of its own", f"shared-{kind}", _at(entry, word))
+            taken[kind, member[word]] = member["name"]
+    # in this order, a network that overlaps another follows one that does
+    spans = sorted(
+        ((ipaddress.ip_network(text), number) for number, one in enumerate(members) for text in one["addresses"]),
+        key=lambda span: (span[0].version, int(span[0].network_address), span[0].prefixlen, span[1]),
+    )
+    for (span, first), (following, second) in itertools.pairwise(spans):
+        if span.version == following.version and following.network_address in span:
+            early, late = sorted((first, second))
+            said = f"{members[early]['name']} and {members[late]['name']} both have {following}"
+            raise Unfit(said, "give each address to one member", "shared-address", _at(entries[late], "addresses"))
+
+
+def _at(entry: Item, word: str) -> Place:
+    """Where a field of an entry stands."""
+    return (entry.entries or {}).get(word, entry).place
+
+
 def _hold_areas(item: Item) -> tuple[str, ...]:
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list is needed", _AREAS)
@@ -294,6 +382,8 @@ def _hold_areas(item: Item) -> tuple[str, ...]:
     return areas
 
 
+KEY_CHANGES = ("none", "prepare", "use")
+_MEMBER_KEYS = ("public_key", "next_key")
 HOLD_AREAS = ("logs", "printing")
 _ONE_LOGIN = "write one login name"
 _PEOPLE = "write a list of people: [{login: ada, keys: [ssh-ed25519 …]}]"
@@ -308,6 +398,9 @@ _GATEWAYS = "write one gateway: [{endpoint: vpn.consortium.example:51820, public
 _TUNNEL_ADDRESSES = "write the machine's addresses in the tunnel: [10.89.0.12/32]"
 _RESOLVERS = "write addresses with the name in the certificate: [9.9.9.9#dns.quad9.net]"
 _LOCAL_DOMAINS = "write the library's own domains: [{domain: library.lan, resolvers: [10.0.0.53]}]"
+_KEY_CHANGE = "write none, prepare or use"
+_UDP_PORT = "write it like udp/51820"
+_MEMBERS = "write a list of members: [{name: elm-desk-1, public_key: …, addresses: [10.89.0.12/32]}]"
 _AREAS = "write the areas whose deletion pauses: [logs], [printing] or both"
 
 
@@ -358,6 +451,23 @@ _LOCAL_DOMAIN: Json = {
 }
 
 
+_MEMBER: Json = {
+    "type": "object",
+    "required": ["name", "public_key", "addresses"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "description": "What the member is called, such as elm-desk-1."},
+        "public_key": {"type": "string", "description": "Its public key."},
+        "next_key": {"type": "string", "description": "The public key that it is about to change to."},
+        "addresses": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Its addresses in the tunnel, such as 10.89.0.12/32; nobody else has them.",
+        },
+    },
+}
+
+
 def _pair(label: str, about: str) -> Json:
     fields = {label: about, "url": "The web address."}
     return {
@@ -384,6 +494,9 @@ SHAPES: Mapping[str, Shape] = {
     "tunnel-addresses": Shape(_tunnel_addresses, {"type": "array", "items": {"type": "string"}}, _TUNNEL_ADDRESSES),
     "dns-resolvers": Shape(_dns_resolvers, {"type": "array", "items": {"type": "string"}, "minItems": 1}, _RESOLVERS),
     "dns-local-domains": Shape(_dns_local_domains, {"type": "array", "items": _LOCAL_DOMAIN}, _LOCAL_DOMAINS),
+    "key-change": Shape(_key_change, {"type": "string", "enum": list(KEY_CHANGES)}, _KEY_CHANGE),
+    "tunnel-members": Shape(_tunnel_members, {"type": "array", "items": _MEMBER}, _MEMBERS),
+    "udp-port": Shape(_udp_port, {"type": "string"}, _UDP_PORT),
     "hold-areas": Shape(
         _hold_areas, {"type": "array", "items": {"enum": list(HOLD_AREAS)}, "uniqueItems": True}, _AREAS
     ),

@@ -103,11 +103,11 @@ def inventory_of(name: str, root: Path) -> Path:
 def load_site(name: str, root: Path, kinds: Mapping[str, Kind] | None = None) -> Site:
     """The site `name` of the checkout at `root`.
 
-    `kinds` says which kind a class of the library's own is like; `public` and `staff` need no saying. Raises
+    `kinds` says which kind a class of the library's own is like; `public`, `staff` and `gateway` need no saying. Raises
     `ReadingRoomError` when the inventory is missing, unreadable, empty, or puts a machine in no class or in two.
     """
     inventory = inventory_of(name, root)
-    classes: dict[str, Kind] = {"public": "public", "staff": "staff", **(kinds or {})}
+    classes: dict[str, Kind] = {"public": "public", "staff": "staff", "gateway": "gateway", **(kinds or {})}
     listed = _listed(inventory)
     hostvars = listed.get("_meta", {}).get("hostvars", {})
     members: dict[str, list[str]] = {}

@@ -16,7 +16,7 @@ from ..controls import Catalogue, Key, Kind
 from ..controls.durations import Duration
 from ..controls.values import Conflict, show
 from ..errors import Place, Problems, did_you_mean
-from .layer import CLASSES, Layer, Section, Setting, Waiver
+from .layer import CLASSES, EVERYWHERE, Layer, Section, Setting, Waiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def merge(
 ) -> Policy:
     """Merge `own` with the layers it extends, for `machines` (name → class). Faults go to `problems`."""
     merger = _Merger(own, extended, catalogue, problems)
-    classes = merger.classes()
+    classes = merger.classes(machines)
     return merger.policy(classes, machines)
 
 
@@ -75,9 +75,16 @@ class _Merger:
         self._floors = [layer for layer in extended if layer.kind == "baseline"]
         self._extended = tuple(extended)
 
-    def classes(self) -> dict[str, Holder]:
-        """The two kinds of machine, then the library's own classes, which may only tighten the kind they are like."""
-        holders: dict[str, Holder] = {kind: self._kind(kind) for kind in CLASSES}
+    def classes(self, machines: Mapping[str, str]) -> dict[str, Holder]:
+        """The kinds of machine, then the library's own classes, which may only tighten the kind they are like.
+
+        A kind that not every library has is left out where no file and no machine speaks of it.
+        """
+        spoken = {name for layer in (self._own, *self._extended) for name in layer.classes} | set(machines.values())
+        spoken |= {section.like for section in self._own.classes.values() if section.like is not None}
+        holders: dict[str, Holder] = {
+            kind: self._kind(kind) for kind in CLASSES if kind in EVERYWHERE or kind in spoken
+        }
         for name, section in self._own.classes.items():
             if section.like is not None:
                 base = holders[section.like]

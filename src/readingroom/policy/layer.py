@@ -19,7 +19,9 @@ from ..errors import Place, Problem, Problems, did_you_mean
 
 LayerKind = Literal["policy", "preset", "baseline"]
 KINDS: tuple[LayerKind, ...] = ("policy", "preset", "baseline")
-CLASSES: tuple[Kind, ...] = ("public", "staff")
+CLASSES: tuple[Kind, ...] = ("public", "staff", "gateway")
+# Every library has these; the others are there where somebody speaks of them.
+EVERYWHERE: tuple[Kind, ...] = ("public", "staff")
 COMMON = frozenset({"name", "version", "extends", "waivers", "legal"})
 OWN = frozenset({"library", "approved", "machines"})
 LONGEST_WAIVER = dt.timedelta(days=366)
@@ -183,7 +185,7 @@ class _Reader:
                     entries["like"].place,
                     f"{name} cannot be like {entries['like'].described}",
                     "bad-class",
-                    "write `like: public` or `like: staff` in a class of your own",
+                    "write `like: public`, `like: staff` or `like: gateway` in a class of your own",
                 )
             entries = {key: value for key, value in entries.items() if key != "like"}
         rest = Item(item.place, entries=entries, keys=item.keys)
@@ -229,7 +231,7 @@ class _Reader:
         try:
             return Setting(declared.parse(written), written.place, written.described)
         except Unfit as unfit:
-            self._add(written.place, f"{key}: {unfit.message}", unfit.code, unfit.mend)
+            self._add(unfit.place or written.place, f"{key}: {unfit.message}", unfit.code, unfit.mend)
             return None
 
     def _minimum(self, item: Item | None) -> Mapping[str, Setting]:

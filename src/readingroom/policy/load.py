@@ -13,7 +13,7 @@ from pathlib import Path
 from ..controls import Catalogue
 from ..errors import Place, Problem, Problems, Refused, did_you_mean
 from .effective import Policy, merge
-from .layer import Layer, read_layer
+from .layer import CLASSES, Layer, Section, read_layer
 
 BASELINES = Path("policies", "baselines")
 
@@ -58,7 +58,8 @@ def of_preset(path: Path, catalogue: Catalogue, *, root: Path) -> Policy:
     """What the preset in `path` promises by itself, as the policy of a library that says nothing else."""
     problems = Problems()
     preset = read_layer(path, _shown(path, root), catalogue, dt.date.today(), problems)
-    silent = Layer(kind="policy", name=preset.name, path=path, place=preset.place)
+    every: dict[str, Section] = {kind: Section(preset.place, {}) for kind in CLASSES}
+    silent = Layer(kind="policy", name=preset.name, path=path, place=preset.place, classes=every)
     merged = merge(silent, [preset], catalogue, {}, problems)
     problems.refuse_if_any()
     return merged

@@ -52,7 +52,9 @@ class ControlEvidence(_Closed):
 class MachineEvidence(_Closed):
     """Every promise of one machine."""
 
-    machine_class: Name = Field(alias="class", description="The machine's class: public, staff or the library's own.")
+    machine_class: Name = Field(
+        alias="class", description="The machine's class: public, staff, gateway or the library's own."
+    )
     os: Words | None = Field(description="The machine's own name for its system; null when it did not answer.")
     unreachable: Words | None = Field(None, description="Why the machine could not be asked, or not to the end.")
     controls: Mapping[Name, ControlEvidence]

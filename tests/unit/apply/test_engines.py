@@ -71,6 +71,14 @@ def test_the_most_particular_variable_wins(site: Site) -> None:
     assert variables_of(site, site.machines[0]) == {"a": "all", "b": "class", "c": "machine"}
 
 
+def test_a_class_that_names_its_roles_gets_no_other(site: Site) -> None:
+    variables = site.build / "inventory" / "group_vars" / "public.yml"
+    for named, roles in (("[logs]", []), ("[accounts, logs]", ["accounts"])):
+        variables.write_text(f"readingroom_roles: {named}\n")
+        (job,) = json.loads(command_for("pyinfra", _request(site)).stdin)["jobs"]
+        assert job["roles"] == roles
+
+
 def test_ansible_gets_the_ssh_configuration_and_the_handlers_of_an_unfinished_run(site: Site) -> None:
     argv = command_for("ansible", _request(site)).argv
     assert argv[argv.index("--ssh-common-args") + 1] == f"-F '{site.ssh_config}'"
@@ -90,7 +98,7 @@ def test_the_playbook_names_every_role_there_is_and_each_by_its_own_tag() -> Non
     assert sorted(roles_in_order(root)) == sorted(path.parent.name for path in root.glob("roles/*/deploy.py"))
     text = (root / "playbooks" / "harden.yml").read_text()
     for role in roles_in_order(root):
-        assert f"{{role: {role}, tags: [{role}]}}" in text
+        assert f"{{role: {role}, tags: [{role}], when: " in text
 
 
 def test_an_uncompiled_site_and_an_unknown_role_are_refused_with_the_mend(site: Site, tmp_path: Path) -> None:

@@ -53,6 +53,37 @@ def test_every_variable_of_the_argument_specs_is_compiled_and_no_other() -> None
         assert set(yaml.safe_load(files[f"inventory/group_vars/{name}.yml"])) == wanted
 
 
+GATEWAY = """gateway:
+  vpn:
+    gateway_addresses: [10.89.0.1/24]
+    members:
+      - {name: oak, public_key: Hkf3l8UdpM8PNQZk9OOLUkhWJP/H6deIGWazzJDl8jM=, addresses: [10.89.0.16/32]}
+"""
+
+
+def test_a_library_without_gateways_sees_nothing_of_them(tmp_path: Path) -> None:
+    files = compiled("lab", lab(), CATALOGUE)
+    assert "inventory/group_vars/gateway.yml" not in files
+    for name in ("policy.json", "notice.json"):
+        assert set(json.loads(files[name])["classes"]) == {"public", "staff"}
+    assert "readingroom_roles" not in files["inventory/group_vars/public.yml"]
+
+
+def test_only_roles_with_a_promise_for_it_come_to_a_gateway_and_no_notice_speaks_of_it(tmp_path: Path) -> None:
+    written = tmp_path / "valley.yml"
+    written.write_text((ROOT / "policies" / "lab.yml").read_text() + GATEWAY)
+    found = policy.load(written, CATALOGUE, root=ROOT, machines={**MACHINES, "hub-1": "gateway"})
+    files = compiled("valley", found, CATALOGUE)
+    values = yaml.safe_load(files["inventory/group_vars/gateway.yml"])
+    assert values["readingroom_roles"] == ["vpn_gateway"]
+    assert [member["name"] for member in values["vpn_gateway_members"]] == ["oak"]
+    promised = json.loads(files["expectations.json"])["machines"]["hub-1"]["controls"]
+    assert {name for name, one in promised.items() if one["applies"]} == {
+        name for name, control in CATALOGUE.controls.items() if "gateway" in control.applies_to
+    }
+    assert "gateway" not in json.loads(files["notice.json"])["classes"]
+
+
 def test_compile_removes_what_an_earlier_policy_left_and_keeps_the_evidence(tmp_path: Path) -> None:
     stale = tmp_path / "inventory" / "host_vars" / "gone.yml"
     stale.parent.mkdir(parents=True)

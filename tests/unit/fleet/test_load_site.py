@@ -131,3 +131,8 @@ def test_an_unknown_ring_is_refused_with_a_hint(inventory) -> None:
         load_site("elm", inventory(RINGED)).rings_of(None, ["kanary"])
     with pytest.raises(ReadingRoomError, match="readingroom_rings"):
         load_site("elm", inventory(HOSTS)).rings_of(None, ["canary"])
+
+
+def test_a_gateway_is_a_class_of_machines(inventory) -> None:
+    site = load_site("elm", inventory("all: {children: {gateway: {hosts: {hub-1: {}}}, staff: {hosts: {desk-1: {}}}}}"))
+    assert {machine.name: machine.kind for machine in site.machines} == {"desk-1": "staff", "hub-1": "gateway"}

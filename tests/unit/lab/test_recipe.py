@@ -32,7 +32,7 @@ def test_every_machine_has_an_image_an_address_of_its_own_and_a_name_that_fits_a
 def test_each_class_can_be_had_on_each_release() -> None:
     known = recipe.load()
     pairs = {(machine.machine_class, machine.suite) for machine in known.machines.values()}
-    assert pairs == {(cls, suite) for cls in ("public", "staff") for suite in known.images}
+    assert pairs >= {(cls, suite) for cls in ("public", "staff") for suite in known.images}
 
 
 def test_the_inventory_lists_the_machines_that_start_by_themselves_under_their_class() -> None:

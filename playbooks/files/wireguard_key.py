@@ -1,15 +1,17 @@
-"""Makes this machine's key for the tunnel, unless it has one, and sees to it that it is root's alone.
+"""Makes this machine's key for a tunnel, unless it has one, and sees to it that it is root's alone: `wireguard_key.py FILE.key`.
 
-The key never leaves the machine, and nothing of it is said.
+The public part is put beside it, into FILE.pub. The key never leaves the machine, and nothing of it is said. The roles of both
+ends of a tunnel use it.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
-KEY, PUBLIC = Path("/etc/wireguard/readingroom.key"), Path("/etc/wireguard/readingroom.pub")
+KEY = Path(sys.argv[1])
 
 
 def put(path: Path, text: str, mode: int) -> None:
@@ -34,4 +36,4 @@ if not KEY.is_file() or not KEY.read_text().strip():
     put(KEY, wg("genkey"), 0o600)
 os.chown(KEY, 0, 0)
 KEY.chmod(0o600)
-put(PUBLIC, wg("pubkey", KEY.read_text()), 0o644)
+put(KEY.with_suffix(".pub"), wg("pubkey", KEY.read_text()), 0o644)

@@ -1,0 +1,8 @@
+"""The role's programs are imported from where the role keeps them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "roles" / "vpn_gateway" / "files"))
