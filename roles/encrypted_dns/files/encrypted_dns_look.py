@@ -89,7 +89,9 @@ def in_the_way() -> list[str]:
             "Name resolution stays as it is: a resolver of the library's own (dnsmasq, bind or unbound) is at work on this "
             "machine. To mend: remove it, or have dns: {transport: plain} for this machine."
         )
-    if any(Path(one).exists() for one in ("/sbin/resolvconf", "/usr/sbin/resolvconf")):
+    # systemd-resolved calls itself so as well; it is stopped
+    writers = [one for one in map(Path, ("/sbin/resolvconf", "/usr/sbin/resolvconf")) if one.exists()]
+    if any(one.resolve().name != "resolvectl" for one in writers):
         found.append(
             "Name resolution stays as it is: resolvconf writes resolv.conf. To mend: remove the package, then run again."
         )

@@ -70,10 +70,12 @@ class Undoing:
         self._do(self._releases(mine))
         touched = len(self.said)
         self._do(self._lines(mine))
-        self._do(self._paths(mine))
+        self._do(self._paths(mine), noted=False)
         self._do(self._packages(mine))
         if not self.check:
-            self._do(self._paths(mine))  # where a package took along what was there before it
+            self._do(
+                self._paths(mine)
+            )  # where a package took along what was there before it, or left what is now in nobody's way
             units.forget([name for _, name, state in _of(mine, "unit") if not state["there"]])
         self.said += [what for what in to_say if what not in self.said]
         self._do(self._units(mine))
@@ -84,11 +86,11 @@ class Undoing:
             )
             self.notes += [f"{name} follows its former settings from its next start on" for name in waiting]
 
-    def _do(self, steps: Iterator[Step]) -> None:
+    def _do(self, steps: Iterator[Step], *, noted: bool = True) -> None:
         for what, action in steps:
             self.said += [what] if what and what not in self.said else []
             problem = None if self.check else action()
-            self.notes += [problem] if problem else []
+            self.notes += [problem] if problem and noted else []
 
     def _changes(self) -> Iterator[Step]:
         done = accounts.acts(self.mine.changes)
