@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from desk import Desk
 from library import INSTANCE, LOOK, MACHINES, FirstDay, Library
-from readingroom import toolkit
 from readingroom.lab import Lab
 
 
@@ -20,17 +18,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     lab = Lab(INSTANCE)
     lab.destroy()
     lab.up(MACHINES)
-    home = tmp_path_factory.mktemp("library")
-    for name in ("roles", "playbooks", "tests", "ansible.cfg"):
-        (home / name).symlink_to(toolkit.root() / name)
-    shutil.copytree(toolkit.root() / "policies", home / "policies")
-    shutil.copy(home / "policies" / "lab.yml", home / "policies" / "elm.yml")
-    inventory = home / "inventories" / "elm" / "hosts.yml"
-    inventory.parent.mkdir(parents=True)
-    shutil.copy(toolkit.root() / "inventories" / "lab" / "hosts.yml", inventory)
-    (home / ".ssh").mkdir(mode=0o700)
-    (home / ".ssh" / "config").symlink_to(lab.ssh_config)
-    yield Library(lab, home)
+    library = Library(lab, tmp_path_factory.mktemp("library"))
+    library.furnish({"public-1": "public", "staff-1": "staff"})
+    yield library
     lab.destroy()
 
 
@@ -40,9 +30,9 @@ def first_day(library: Library) -> FirstDay:
         return [library.lab.exec(name, LOOK, check=False).stdout for name in MACHINES]
 
     before = looks()
-    planned = library.readingroom("plan", "elm")
+    planned = library.types("plan", "elm")
     touched = looks() != before
-    return FirstDay(library, planned, touched, library.readingroom("harden", "elm"), library.evidence())
+    return FirstDay(library, planned, touched, library.types("harden", "elm"), library.evidence())
 
 
 @pytest.fixture(scope="module")

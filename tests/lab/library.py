@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-from readingroom.lab import Lab
+from checkout import Checkout, Ran
 from readingroom.verify import Evidence
 
 INSTANCE = os.environ.get("READINGROOM_LIBRARY_LAB", "library")
@@ -17,27 +14,11 @@ MACHINES = ("public-1", "staff-1")
 LOOK = [
     "sh", "-c", "find /etc /usr/local /var/lib/readingroom ! -path '/etc/cups*' -printf '%p %m %u %T@ %s\\n' | sort",
 ]  # fmt: skip
-Ran = subprocess.CompletedProcess[str]
 
 
-@dataclass(frozen=True)
-class Library:
-    """Two machines, and a checkout of the library's own: our files, its inventory and its policy."""
-
-    lab: Lab
-    home: Path
-
-    def readingroom(self, *arguments: str) -> Ran:
-        """What somebody types there, and what comes of it."""
-        environment = {
-            **os.environ, "HOME": str(self.home), "READINGROOM_HOME": str(self.home), "READINGROOM_LAB": INSTANCE,
-            "COLUMNS": "160",
-        }  # fmt: skip
-        program = Path(sys.executable).with_name("readingroom")
-        return subprocess.run(
-            [program, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=self.home,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+@dataclass
+class Library(Checkout):
+    """Two machines, and the checkout of a library that begins."""
 
     def evidence(self, part: str = "") -> Evidence:
         """What was verified last."""

@@ -40,7 +40,7 @@ def test_2_harden_goes_from_red_to_green_and_says_so(first_day: FirstDay) -> Non
 
 def test_3_a_second_run_has_nothing_to_change(first_day: FirstDay) -> None:
     library = first_day.library
-    done = library.readingroom("harden", "elm", "--engine", "pyinfra")
+    done = library.types("harden", "elm", "--engine", "pyinfra")
     assert done.returncode == 0, f"{not_kept(library.evidence())}\n{done.stderr}{done.stdout}"
     for name in MACHINES:
         assert f"{name}: Nothing to change" in done.stdout
@@ -51,7 +51,7 @@ def test_4_a_broken_promise_is_exit_code_1(first_day: FirstDay, tmp_path: Path) 
     library = first_day.library
     library.lab.exec("public-1", ["systemctl", "disable", "--now", "readingroom-print-purge.timer"])
     junit = tmp_path / "report.xml"
-    done = library.readingroom("verify", "elm", "--control", "print.unclaimed-jobs", "--junit", str(junit))
+    done = library.types("verify", "elm", "--control", "print.unclaimed-jobs", "--junit", str(junit))
     assert done.returncode == 1, done.stderr
     assert "<failure" in junit.read_text()
 
@@ -59,7 +59,7 @@ def test_4_a_broken_promise_is_exit_code_1(first_day: FirstDay, tmp_path: Path) 
 def test_5_a_machine_that_is_off_is_exit_code_3_and_the_others_are_verified(first_day: FirstDay) -> None:
     library, lab = first_day.library, first_day.library.lab
     lab.down(["staff-1"])
-    done = library.readingroom("verify", "elm", "--role", "log_retention")
+    done = library.types("verify", "elm", "--role", "log_retention")
     assert done.returncode == 3
     assert "staff-1" in done.stderr
     found = verdicts(library.evidence("-part"))
@@ -79,6 +79,6 @@ def test_6_no_name_of_a_person_stands_in_what_is_written(first_day: FirstDay) ->
 
 
 def test_7_an_unknown_machine_is_bad_input(library: Library) -> None:
-    done = library.readingroom("harden", "elm", "--limit", "publik-1")
+    done = library.types("harden", "elm", "--limit", "publik-1")
     assert done.returncode == 2
     assert "did you mean public-1?" in done.stderr

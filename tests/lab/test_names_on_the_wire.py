@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from desk import MACHINE, Desk, barcode, eventually
+from checkout import eventually
+from desk import MACHINE, Desk, barcode
 from readingroom.lab import consortium, network
 from stranger import stranger
 from wiretap import Heard, wiretap
@@ -28,7 +29,7 @@ NAMED = f"{RESOLVER}#resolver.consortium.example"
 
 def finds(desk: Desk, name: str) -> bool:
     """Is the name looked up, as every program does?"""
-    return WEB in desk.run(f"timeout 10 getent ahostsv4 {name}", check=False)
+    return WEB in desk.says(f"timeout 10 getent ahostsv4 {name}", check=False)
 
 
 def in_clear(heard: Heard) -> int:
@@ -52,7 +53,7 @@ def cable(desk: Desk, state: str) -> None:
 
 
 def test_before_it_names_are_read_on_the_way(desk: Desk) -> None:
-    desk.run(f"echo nameserver {RESOLVER} >/etc/resolv.conf")
+    desk.says(f"echo nameserver {RESOLVER} >/etc/resolv.conf")
     name = barcode()
     with wiretap(desk.lab) as heard:
         assert finds(desk, f"{name}.example")
@@ -96,17 +97,17 @@ def moved_in(desk: Desk, folder: Path) -> Iterator[Path]:
 def test_a_resolver_with_a_certificate_for_another_name_hears_none(desk: Desk, tmp_path: Path) -> None:
     name, asks = barcode(), "timeout 8 getent ahostsv4 NAME.example"
     with moved_in(desk, tmp_path) as arrived, wiretap(desk.lab) as heard:
-        desk.run(f"nft add element inet readingroom over_tls4 '{{ {STRANGER} }}'")
-        desk.run(
+        desk.says(f"nft add element inet readingroom over_tls4 '{{ {STRANGER} }}'")
+        desk.says(
             f"cp {SETTINGS} /run/before; sed -i '/fd66/d; s/{RESOLVER}@/{STRANGER}@/' {SETTINGS}; systemctl restart unbound"
         )
-        desk.run(asks.replace("NAME", name), check=False)
+        desk.says(asks.replace("NAME", name), check=False)
         assert arrived.read_bytes() == b""
         # without the check of certificates he hears it: the test can fail
-        desk.run(f"sed -i 's/@853#.*/@853/; /tls-cert-bundle/d' {SETTINGS}; systemctl restart unbound")
-        desk.run(asks.replace("NAME", name), check=False)
+        desk.says(f"sed -i 's/@853#.*/@853/; /tls-cert-bundle/d' {SETTINGS}; systemctl restart unbound")
+        desk.says(asks.replace("NAME", name), check=False)
         assert name.encode() in arrived.read_bytes()
-        desk.run(f"cp /run/before {SETTINGS}; systemctl restart unbound")
+        desk.says(f"cp /run/before {SETTINGS}; systemctl restart unbound")
     assert heard.holding(name) == 0
     assert in_clear(heard) == 0
     assert finds(desk, f"{barcode()}.example")
@@ -176,24 +177,24 @@ def portal(desk: Desk) -> Iterator[None]:
 def test_a_network_with_a_sign_in_page_can_be_signed_in_to_and_no_longer(desk: Desk) -> None:
     drop_in = "/run/systemd/system/readingroom-sign-in.service.d"
     sooner = f"mkdir -p {drop_in}; systemctl cat readingroom-sign-in | sed -n 's/timeout 10m/timeout 6/p'"
-    desk.run(f"{{ echo [Service]; echo ExecStart=; {sooner}; }} >/run/shorter; mv /run/shorter {drop_in}/shorter.conf")
-    desk.run("systemctl daemon-reload")
+    desk.says(f"{{ echo [Service]; echo ExecStart=; {sooner}; }} >/run/shorter; mv /run/shorter {drop_in}/shorter.conf")
+    desk.says("systemctl daemon-reload")
     with portal(desk):
         asked = f"timeout 5 getent ahostsv4 {barcode()}.example"
-        assert network.GATEWAY not in desk.run(asked, check=False)
-        desk.run("systemctl start readingroom-sign-in")
-        eventually(lambda: network.GATEWAY in desk.run(asked, check=False), "the network's own names are not there")
-        assert network.GATEWAY in desk.run("nft list set inet readingroom sign_in4")
+        assert network.GATEWAY not in desk.says(asked, check=False)
+        desk.says("systemctl start readingroom-sign-in")
+        eventually(lambda: network.GATEWAY in desk.says(asked, check=False), "the network's own names are not there")
+        assert network.GATEWAY in desk.says("nft list set inet readingroom sign_in4")
         eventually(
-            lambda: desk.run("systemctl is-active unbound", check=False) == "active", "it does not end by itself"
+            lambda: desk.says("systemctl is-active unbound", check=False) == "active", "it does not end by itself"
         )
         assert finds(desk, f"{barcode()}.example")
-    assert "elements" not in desk.run("nft list set inet readingroom sign_in4")
-    assert desk.run("systemctl is-failed readingroom-sign-in", check=False) == "inactive"
+    assert "elements" not in desk.says("nft list set inet readingroom sign_in4")
+    assert desk.says("systemctl is-failed readingroom-sign-in", check=False) == "inactive"
     assert "Nothing to change" in desk.harden("pyinfra", *ROLES)
 
 
 def test_given_back_it_is_as_it_was(desk: Desk) -> None:
     desk.readingroom("undo", "elm", "--role", "encrypted_dns", "--yes")
-    assert desk.run("cat /etc/resolv.conf") == f"nameserver {RESOLVER}"
-    assert desk.run("systemctl list-unit-files --no-legend 'unbound*' 'readingroom-sign*'", check=False) == ""
+    assert desk.says("cat /etc/resolv.conf") == f"nameserver {RESOLVER}"
+    assert desk.says("systemctl list-unit-files --no-legend 'unbound*' 'readingroom-sign*'", check=False) == ""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from desk import MACHINE, Desk, barcode, eventually
+from checkout import eventually
+from desk import MACHINE, Desk, barcode
 from readingroom import sip2
 from readingroom.lab import consortium
 from readingroom.lab.consortium import credentials
@@ -35,13 +36,13 @@ def asks_for(desk: Desk, card: str, address: str = SYSTEM) -> str:
     lines = "; ".join(
         f"printf '{one.decode().rstrip()}\\r' >&3; IFS= read -r -d $'\\r' -t 3 said <&3" for one in (login, ask)
     )
-    return desk.run(f"timeout 8 bash -c \"exec 3<>/dev/tcp/{address}/{consortium.SIP_PORT} && {{ {lines}; echo \\$said; }}\""
+    return desk.says(f"timeout 8 bash -c \"exec 3<>/dev/tcp/{address}/{consortium.SIP_PORT} && {{ {lines}; echo \\$said; }}\""
                     .replace("$'\\r'", "\\$'\\r'"), check=False)  # fmt: skip
 
 
 def is_answered(desk: Desk) -> bool:
     """Has the gateway answered since the tunnel came up?"""
-    return desk.run("wg show wg-library latest-handshakes | grep -v '\\b0$' | wc -l", check=False) == "1"
+    return desk.says("wg show wg-library latest-handshakes | grep -v '\\b0$' | wc -l", check=False) == "1"
 
 
 def test_before_it_everybody_on_the_way_can_read_card_numbers_and_pins(desk: Desk) -> None:
@@ -83,7 +84,7 @@ def test_a_second_run_by_the_other_engine_finds_nothing_to_change(desk: Desk) ->
 
 
 def test_the_key_is_nowhere_but_on_the_machine(desk: Desk) -> None:
-    key = desk.run(f"cat {KEY}")
+    key = desk.says(f"cat {KEY}")
     assert len(key) == 44
     for path in (desk.home / "build").rglob("*"):
         assert not path.is_file() or key not in path.read_text(errors="replace"), path.name
@@ -176,7 +177,7 @@ def test_a_library_system_that_asks_for_it_is_shown_the_machines_own_certificate
     assert lends(desk, card, card[-6:], "31234000000017") == LENT
     assert "Nothing to change" in desk.harden("pyinfra", "sip_tunnel")
     # without it the check is red, so it can fail
-    desk.run("sed -i /^cert/d /etc/readingroom/sip.conf; systemctl restart readingroom-sip")
+    desk.says("sed -i /^cert/d /etc/readingroom/sip.conf; systemctl restart readingroom-sip")
     assert "asks for this machine's own" in " ".join(
         desk.readingroom("verify", "elm", "--role", "sip_tunnel", status=1).split()
     )
@@ -190,7 +191,7 @@ def test_a_connection_that_began_in_the_tunnel_ends_with_it(desk: Desk) -> None:
         f" systemctl stop readingroom-vpn.service; printf '{word}\\r' >&3; sleep 2.5"
     )
     with wiretap(desk.lab) as heard:
-        desk.run(talk, check=False)
+        desk.says(talk, check=False)
         assert "|BLY" not in asks_for(desk, barcode())
         assert "|BLY" not in asks_for(desk, barcode(), consortium.LIBRARY_SYSTEM6)
     assert heard.holding(word) == 0
@@ -210,8 +211,8 @@ def test_a_gateway_that_is_gone_locks_nobody_out(desk: Desk) -> None:
         desk.lab.hard_kill(MACHINE)
         desk.lab.up([MACHINE])
         assert desk.reachable()
-        assert desk.run("systemctl is-active readingroom-vpn.service", check=False) == "active"
-        desk.run("sed -i s/25/26/ /etc/wireguard/wg-library.conf")
+        assert desk.says("systemctl is-active readingroom-vpn.service", check=False) == "active"
+        desk.says("sed -i s/25/26/ /etc/wireguard/wg-library.conf")
         said = desk.readingroom("harden", "elm", "--engine", "pyinfra", "--role", "vpn", status=1)
         assert "the gateway does not answer" in said
         assert desk.reachable()
