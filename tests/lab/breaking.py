@@ -24,7 +24,7 @@ from readingroom.controls.checks import Scenario
 from readingroom.fleet import Site
 from readingroom.lab import Lab
 
-LARGEST, LARGEST_THOROUGH = 16, 4
+LARGEST, LARGEST_THOROUGH = 20, 4
 Company = tuple[Scenario, ...]
 Schedule = list[dict[str, Company]]
 Wrong = dict[str, str]
