@@ -340,7 +340,7 @@ def test_destroy_leaves_nothing_on_the_host(other: Lab) -> None:
 
 def test_an_unknown_machine_is_answered_with_those_there_are(lab: Lab) -> None:
     with pytest.raises(LabError, match="public-1, staff-1"):
-        lab.up(["gateway-1"])
+        lab.up(["copier-1"])
 
 
 def _running(word: str) -> list[int]:
