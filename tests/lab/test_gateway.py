@@ -218,11 +218,12 @@ def talking(yard: Yard, address: str) -> Iterator[dict[str, Any]]:
     """One connection of the desk to the library system, in use while the block runs; afterwards, how it fared."""
     yard.lab.exec(DESK, ["tee", "/run/sip2.py"], input=Path(sip2.__file__).read_text())
     yard.lab.exec(DESK, ["tee", "/run/talk.py"], input=TALK)
-    yard.run(DESK, f"setsid python3 /run/talk.py {address} >/run/talk.said 2>&1 </dev/null & echo $! >/run/talk.pid")
+    said = f"/run/talk-{address}.said"
+    pid = yard.run(DESK, f"setsid python3 /run/talk.py {address} >{said} 2>&1 </dev/null & echo $!")
     found: dict[str, Any] = {}
     yield found
-    yard.run(DESK, "sleep 1; kill $(cat /run/talk.pid); sleep 0.5", check=False)
-    found.update(json.loads(yard.run(DESK, "cat /run/talk.said")))
+    yard.run(DESK, f"sleep 1; kill {pid}; sleep 0.5", check=False)
+    found.update(json.loads(yard.run(DESK, f"cat {said}")))
 
 
 def test_members_come_and_go_and_the_others_do_not_notice(yard: Yard) -> None:
@@ -273,7 +274,7 @@ def test_a_key_is_changed_under_an_open_connection(yard: Yard) -> None:
     found = re.search(r"for the gateway to admit as its next_key: (\S+)", yard.harden(DESK))
     assert found
     member = next(one for one in yard.members if one["name"] == "elm-desk-1")
-    with talking(yard, SYSTEM) as fared, talking_six(yard) as fared6:
+    with talking(yard, SYSTEM) as fared, talking(yard, SYSTEM6) as fared6:
         member["next_key"] = found[1]
         yard.write(key_change="prepare")
         assert "3 of 3 promises kept" in yard.harden(GATEWAY)
@@ -291,16 +292,6 @@ def test_a_key_is_changed_under_an_open_connection(yard: Yard) -> None:
     assert yard.run(DESK, page(SYSTEM)) == GATEWAY_ADDRESS
     assert yard.run(GATEWAY, "wg show wg-members peers") == found[1]
     assert yard.run(DESK, "ls /etc/wireguard | sort") == "readingroom.key\nreadingroom.pub\nwg-library.conf"
-
-
-@contextlib.contextmanager
-def talking_six(yard: Yard) -> Iterator[dict[str, Any]]:
-    """A second connection, over IPv6."""
-    yard.run(DESK, f"setsid python3 /run/talk.py {SYSTEM6} >/run/talk6.said 2>&1 </dev/null & echo $! >/run/talk6.pid")
-    found: dict[str, Any] = {}
-    yield found
-    yard.run(DESK, "sleep 1; kill $(cat /run/talk6.pid); sleep 0.5", check=False)
-    found.update(json.loads(yard.run(DESK, "cat /run/talk6.said")))
 
 
 def test_a_next_key_that_the_gateway_does_not_know_is_not_used(yard: Yard) -> None:
