@@ -100,8 +100,8 @@ def _write_pam(role: Role) -> None:
     role.script("Write into PAM what is to be called", _pam_auth_update("--enable", missing))
     if role.check:
         return
-    now = role.look_again()
-    if not all(now[name.replace("readingroom-", "pam_")] for name in missing):
+    role.look()
+    if not all(role.found[name.replace("readingroom-", "pam_")] for name in missing):
         raise PyinfraError(
             "/etc/pam.d/common-session was changed by hand, so pam-auth-update leaves it alone and sessions are not reset. "
             "Let it write the file again: `pam-auth-update --force`, and then put your own changes into a profile in "

@@ -13,7 +13,7 @@ from readingroom.apply.trial import commit_confirmed
 
 
 def apply(variables: dict[str, Any]) -> None:
-    """The library's own systems are reached through a tunnel, whose key the machine made itself."""
+    """The library's own systems, and what is browsed, are reached through a tunnel, whose key the machine made itself."""
     with Role("vpn", variables) as role:
         restart = "systemctl try-restart 'readingroom-vpn.servic[e]'"
         role.handler("restart-tunnel", lambda: role.script("Restart the tunnel", restart))
@@ -36,11 +36,17 @@ def apply(variables: dict[str, Any]) -> None:
             asked = shlex.quote(json.dumps({"networks": role["vpn_networks"]}))
             change = f"printf %s {asked} | /usr/bin/python3 -IBS -c {shlex.quote(program)}"
             role.script("Change over to the next key", change)
+        if role["vpn_browsing"] == "tunnelled" and not role.found["browses"] and not role.check:
+            role.look()
+            commit_confirmed(role)
+            role.units()
         if role["__vpn_wanted"] and not role.check:
-            _tell(role, role.look_again())
+            role.look()
+            _tell(role)
 
 
-def _tell(role: Role, found: dict[str, Any]) -> None:
+def _tell(role: Role) -> None:
+    found = role.found
     role.note(
         f"The tunnel is the work of {'the kernel' if found['in_kernel'] else 'wireguard-go, as the kernel has no WireGuard'}."
     )
@@ -48,6 +54,12 @@ def _tell(role: Role, found: dict[str, Any]) -> None:
         role.note(
             "The gateway does not answer this machine yet. It has to admit its public key: "
             f"{found['public_key']} for {', '.join(role['vpn_addresses'])}"
+        )
+    if role["vpn_browsing"] == "tunnelled" and not found["browses"]:
+        role.note(
+            "What is browsed goes out as before: the gateway "
+            + ("answers, and does not lead to the internet" if found["answers"] else "does not answer this machine yet")
+            + ". When it does, run this again."
         )
     if role["vpn_key_change"] == "prepare":
         role.note(f"This machine's next key, for the gateway to admit as its next_key: {found['next_key']}")

@@ -48,10 +48,12 @@ def apply(variables: dict[str, Any]) -> None:
         for what in role.found["drifted"]:
             role.script(f"Bring back what is not as the files say: {what}", shlex.join(role[f"__vpn_gateway_{what}"]))
         if not role.check:
-            _tell(role, role.look_again())
+            role.look()
+            _tell(role)
 
 
-def _tell(role: Role, found: dict[str, Any]) -> None:
+def _tell(role: Role) -> None:
+    found = role.found
     by = "the kernel" if found["in_kernel"] else "wireguard-go, as the kernel has no WireGuard"
     role.note(f"The tunnel is the work of {by}. The gateway's public key: {found['public_key']}")
     for name in found["changed_keys"]:

@@ -1,7 +1,8 @@
-"""Does what is meant for the library's own systems leave through the tunnel, and in no other way? Who has the tunnel's key?
+"""Does what is meant for the tunnel leave through it, and in no other way? Who has the tunnel's key?
 
-Packets go to addresses of the policy's networks that nobody is likely to have; the machine's own cards are the witnesses. The
-tunnel is never taken down here: for the case that it is, a packet is sent by the other card, as if there were no tunnel.
+Packets go to addresses that nobody is likely to have, in the policy's networks and on the internet; the machine's own cards are
+the witnesses. The tunnel is never taken down here: for the case that it is, a packet is sent by the other card, as if there
+were no tunnel.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from testinfra.host import Host
 
 from readingroom.verify import probe
 from readingroom.verify.api import NOTHING, Promise, control
-from readingroom.verify.wire import Place, Wire, somewhere, within
+from readingroom.verify.wire import Place, Wire, off_internet, somewhere, within
 
 CARD, UNIT = "wg-library", "readingroom-vpn.service"
 KEY, NEXT_KEY = "/etc/wireguard/readingroom.key", "/etc/wireguard/readingroom.next.key"
@@ -26,11 +27,13 @@ FAMILIES = pytest.mark.parametrize("six", [False, True], ids=["IPv4", "IPv6"])
 
 
 @pytest.fixture
-def networks(promise: Promise) -> list[str]:
-    """The networks that are reached through the tunnel; without one the test ends here."""
+def meant(promise: Promise) -> list[str]:
+    """What is meant for the tunnel: networks, and the internet where that is browsed through it; without any the test ends here."""
     found: list[str] = promise.expects("vpn.networks")
+    browsing = [f"{somewhere(six=six)}/{128 if six else 32}" for six in (False, True)]
+    found = found + (browsing if promise.expects("vpn.browsing") == "tunnelled" else [])
     if not found:
-        promise.not_applicable("the policy names no network that is reached through a tunnel")
+        promise.not_applicable("the policy names nothing that is reached through a tunnel")
     return found
 
 
@@ -54,30 +57,55 @@ def has_answered(host: Host) -> bool:
     return bool(times) and int(said[-1]) - max(times) < FRESH_SECONDS
 
 
-@FAMILIES
-@control("vpn.tunnel")
-def test_the_systems_are_reached_through_the_tunnel_only(
-    host: Host, promise: Promise, wire: Wire, networks: list[str], six: bool
+def assert_through(
+    host: Host, promise: Promise, wire: Wire, *, may: list[Place], all_of: list[Place], what: str
 ) -> None:
-    family = "IPv6" if six else "IPv4"
-    somewhere_there = places(networks, six=six)
-    if not somewhere_there:
-        promise.not_applicable(f"the policy names no network over {family}")
+    """Of `all_of` nothing goes past the tunnel; what `may` leave goes in, and the gateway answers."""
+    family = "IPv6" if all_of[0].six else "IPv4"
     assert host.run(f"ip link show dev {CARD} up").stdout.strip(), "the tunnel is not up"
-    outside = wire.departs(somewhere_there, beside=[CARD])
+    outside = wire.departs(all_of, beside=[CARD])
     left = sum(map(bool, outside))
-    assert not left, f"{left} of {len(outside)} packets for the library's systems left past the tunnel ({family})"
-    inside = wire.departs(somewhere_there)
-    assert all(inside), (
-        f"{inside.count(False) + inside.count(None)} of {len(inside)} packets found no way into the tunnel ({family})"
-    )
+    assert not left, f"{left} of {len(outside)} packets for {what} left past the tunnel ({family})"
+    lost = len(may) - sum(map(bool, wire.departs(may)))
+    assert not lost, f"{lost} of {len(may)} packets for {what} found no way into the tunnel ({family})"
     silent = "the gateway does not answer; it may not have admitted this machine's key"
     probe.wait_until(lambda: has_answered(host), silent, within=6.5)
     kernel = host.run("test -d /sys/module/wireguard").rc == 0
     promise.observed(
-        f"{family}: {len(inside)} packets for the library's systems went into the tunnel and none past it; the gateway answers; "
+        f"{family}: {len(may)} packets for {what} went into the tunnel, and of {len(all_of)} none past it; the gateway answers; "
         f"the tunnel is the work of {'the kernel' if kernel else 'wireguard-go'}"
     )
+
+
+@FAMILIES
+@control("vpn.tunnel")
+def test_the_systems_are_reached_through_the_tunnel_only(host: Host, promise: Promise, wire: Wire, six: bool) -> None:
+    if not promise.value:
+        promise.not_applicable("the policy names no network that is reached through a tunnel")
+    there = places(promise.value, six=six)
+    if not there:
+        promise.not_applicable(f"the policy names no network over {'IPv6' if six else 'IPv4'}")
+    assert_through(host, promise, wire, may=there, all_of=there, what="the library's systems")
+
+
+@FAMILIES
+@control("vpn.browsing")
+def test_what_is_browsed_leaves_through_the_tunnel_only(host: Host, promise: Promise, wire: Wire, six: bool) -> None:
+    if promise.value == "direct":
+        promise.observed(NOTHING)
+        return
+    there = [Place(protocol, somewhere(six=six), port) for protocol, port in (*PORTS, ("tcp", 80), ("udp", 443))]
+    inside = any((":" in one) == six for one in promise.expects("vpn.addresses"))
+    may = [one for one in there if inside and (one.protocol, one.port) in may_leave(promise)]
+    assert_through(host, promise, wire, may=may, all_of=there, what="the internet")
+
+
+def may_leave(promise: Promise) -> list[tuple[str, int]]:
+    """What the web needs, as far as the policy lets it out."""
+    web = [("tcp", 443), ("tcp", 80), ("udp", 443)]
+    listed = promise.expects("network.outgoing_ports")
+    everything = promise.kind != "public" or promise.expects("network.outgoing") == "any"
+    return [one for one in web if everything or f"{one[0]}/{one[1]}" in listed]
 
 
 # When the tunnel is down
@@ -92,25 +120,19 @@ def uplinks(host: Host) -> list[str]:
 @FAMILIES
 @control("vpn.kill-switch")
 def test_nothing_leaves_when_the_tunnel_is_down(
-    host: Host, promise: Promise, wire: Wire, networks: list[str], six: bool
+    host: Host, promise: Promise, wire: Wire, meant: list[str], six: bool
 ) -> None:
     if promise.value == "any":
         promise.observed(NOTHING)
         return
-    family, somewhere_there = "IPv6" if six else "IPv4", places(networks, six=six)
-    if not somewhere_there:
+    family, there = "IPv6" if six else "IPv4", places(meant, six=six)
+    if not there:
         promise.not_applicable(f"the policy names no network over {family}")
-    tried = 0
+    departed: list[bool | None] = [None] * (1 + len(there))
     for card in uplinks(host):
-        allowed, *found = wire.departs([Place("tcp", somewhere(six=six), 443), *somewhere_there], by=card)
-        left = sum(map(bool, found))
-        assert not left, f"{left} of {len(found)} packets for the library's systems left without the tunnel ({family})"
-        tried += bool(allowed)
-    if not tried:
-        promise.not_tested(f"not even what may leave was seen to leave over {family}, so nothing is proved")
-    promise.observed(
-        f"{family}: {len(somewhere_there)} packets sent as if there were no tunnel, none left; what may leave did"
-    )
+        found = wire.departs([Place("tcp", off_internet(six=six), 443), *there], by=card)
+        departed = [one or other for one, other in zip(departed, found, strict=True)]
+    probe.none_left(promise, departed, "packets, sent as if there were no tunnel,", family)
 
 
 # The key
@@ -125,7 +147,7 @@ _SHOWN = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -caF 
 
 
 @control("vpn.keys")
-@pytest.mark.usefixtures("networks")
+@pytest.mark.usefixtures("meant")
 def test_nobody_else_has_the_key(host: Host, promise: Promise) -> None:
     if promise.value == "any":
         promise.observed(NOTHING)
@@ -152,7 +174,7 @@ def test_nobody_else_has_the_key(host: Host, promise: Promise) -> None:
 
 
 @control("vpn.visit-log")
-@pytest.mark.usefixtures("networks")
+@pytest.mark.usefixtures("meant")
 def test_nothing_is_written_down(host: Host, promise: Promise) -> None:
     if promise.value == "any":
         promise.observed(NOTHING)

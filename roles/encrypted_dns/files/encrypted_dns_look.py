@@ -20,14 +20,14 @@ import struct
 import sys
 from pathlib import Path
 
+from network import TRIED_MARK
+
 OURS = "Made by Reading Room"
 CONF, RESOLVER = Path("/etc/resolv.conf"), Path("/etc/unbound/readingroom.conf")
 # What Debian's unbound reads, and what its package puts beside that.
 DEBIANS = Path("/etc/unbound/unbound.conf")
 PACKAGED = ("remote-control.conf", "root-auto-trust-anchor-file.conf")
 PATIENCE = 4.0  # seconds for each resolver
-# What bears it is let out by our firewall to any resolver over TLS, so that one can be tried before it is named. Root's alone.
-MARK = 0x5252
 
 
 def answers(resolver: str, *, strict: bool) -> str:
@@ -43,7 +43,7 @@ def answers(resolver: str, *, strict: bool) -> str:
             socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as plain,
             contextlib.ExitStack() as stack,
         ):
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, TRIED_MARK)
             plain.settimeout(PATIENCE)
             plain.connect((address, 853))
             way = stack.enter_context(context.wrap_socket(plain, server_hostname=name))

@@ -7,6 +7,8 @@
 `over_tls`   the resolvers that are asked over TLS: those that the library named, and those that are asked now
 `indoors`    the resolvers in the building that know the library's own domains
 `printers`   the hosts that its print queues lead to
+`tunnelled`  the networks that are reached through the tunnel and in no other way
+`tunnel_ends`  where the tunnel leads to, with its port: each with `address` and `port`
 `sip_hosts`  the addresses of the library system that takes SIP2 over TLS
 `speaks_plain`  whether a program on this machine speaks SIP2 in clear just now
 `services`   units of known services that answer the network and that nobody asked for
@@ -17,18 +19,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+import network
+from network import address, ordered, run, single
 
 RULES = Path("/etc/readingroom/firewall.nft")
 RESOLVER = Path("/etc/unbound/readingroom.conf")
@@ -37,51 +36,11 @@ OURS = "inet readingroom"
 SERVICES = ("avahi-daemon.socket", "avahi-daemon.service", "cups-browsed.service", "rpcbind.socket", "rpcbind.service")
 
 
-def run(*argv: str, stdin: str | None = None) -> str | None:
-    """What a program prints, or None when it fails or is not there."""
-    try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def came_in() -> tuple[str, int] | None:
-    """The address this connection comes from and the port it came in at; sudo keeps neither, an ancestor has both."""
-    pid = os.getpid()
-    while pid > 1:
-        place = Path("/proc", str(pid))
-        for word in (place / "environ").read_bytes().split(b"\0"):
-            if word.startswith(b"SSH_CONNECTION="):
-                client, _, _, port = word.partition(b"=")[2].decode().split()
-                return str(address(client)), int(port)
-        pid = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-    return None
-
-
-def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address without its zone; one that a dual-stack socket shows as IPv6 is what it really is."""
-    found = ipaddress.ip_address(text.partition("%")[0])
-    return getattr(found, "ipv4_mapped", None) or found
-
-
-def single(text: str) -> str:
-    """A host as a network of one."""
-    return str(ipaddress.ip_network(address(text)))
-
-
-def admins(networks: list[str], source: str | None) -> list[str]:
+def admins(networks: list[str], source: network.Address | None) -> list[str]:
     """The policy's networks, and the way we came in where they do not hold it."""
-    if source is None or any(address(source) in ipaddress.ip_network(one) for one in networks):
+    if source is None or not network.without([single(source)], networks):
         return ordered(networks)
     return ordered([*networks, single(source)])
-
-
-def ordered(networks: Iterable[str]) -> list[str]:
-    """Sorted, each once."""
-    return [
-        str(one) for one in sorted({ipaddress.ip_network(one) for one in networks}, key=lambda one: (one.version, one))
-    ]
 
 
 def ssh_ports(port: int | None) -> list[int]:
@@ -91,28 +50,14 @@ def ssh_ports(port: int | None) -> list[int]:
     return sorted(ports | ({port} if port else set())) or [22]
 
 
-def routes() -> Iterator[dict[str, str]]:
-    """The main table's routes, of both families; those of tunnels and containers' bridges as well."""
-    for family in ("-4", "-6"):
-        yield from json.loads(run("ip", "-j", family, "route", "show") or "[]")
-
-
 def peers() -> list[str]:
     """The networks on this machine's own cables and radios. Link-local addresses are neighbours everywhere."""
-    found = [
-        one["dst"] for one in routes() if "gateway" not in one and one["dst"] != "default" and physical(one["dev"])
-    ]
-    return ordered(["fe80::/10", *(one for one in found if not one.startswith("fe80:"))])
-
-
-def physical(device: str) -> bool:
-    """Is it a card, or stands for one? Container bridges and tunnels are no room with people in it."""
-    return not re.match(r"lo$|docker|br-|virbr|veth|wg|tun|tap|podman|cni", device)
+    return ordered(["fe80::/10", *network.neighbourhoods()])
 
 
 def resolvers(asked: dict[str, Any]) -> list[str]:
     """Who looks names up: whom programs ask now, and the gateways, which often do, unless other resolvers are to be shut out."""
-    found = [] if shuts_others_out(asked) else [str(one["gateway"]) for one in routes() if "gateway" in one]
+    found = [] if shuts_others_out(asked) else [str(one["gateway"]) for one in network.routes() if "gateway" in one]
     for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         text = Path(name).read_text() if Path(name).is_file() else ""
         found += re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)
@@ -134,32 +79,25 @@ def over_tls(asked: dict[str, Any]) -> list[str]:
 
 def indoors(asked: dict[str, Any]) -> list[str]:
     """Those in the building that know the library's own domains."""
-    domains = asked["dns_local_domains"] if asked["dns_transport"] != "plain" else []
+    domains = asked["beside"]["local_domains"] if asked["dns_transport"] != "plain" else []
     return ordered(single(one) for domain in domains for one in domain["resolvers"])
-
-
-def printers() -> list[str]:
-    """Where the print queues lead to, as far as their addresses can be found out."""
-    path, found = Path("/etc/cups/printers.conf"), set()
-    for uri in re.findall(r"^DeviceURI (\S+)", path.read_text(), re.MULTILINE) if path.is_file() else ():
-        host = (
-            urlsplit(uri).hostname if uri.startswith(("ipp:", "ipps:", "http:", "https:", "lpd:", "socket:")) else None
-        )
-        try:
-            answers = socket.getaddrinfo(host, None) if host else []
-        except OSError:
-            continue
-        found |= {single(str(one[4][0])) for one in answers if not address(str(one[4][0])).is_loopback}
-    return ordered(found)
 
 
 def sip_hosts(server: str) -> list[str]:
     """Where the library system is, as far as its name can be looked up."""
-    try:
-        found = socket.getaddrinfo(server.rpartition(":")[0].strip("[]"), None) if server != "none" else []
-    except OSError:
-        found = []
-    return ordered(single(str(one[4][0])) for one in found)
+    return ordered(single(one) for one in network.hosts(network.endpoint(server)[0])) if server != "none" else []
+
+
+def tunnelled(asked: dict[str, Any], source: network.Address | None) -> list[str]:
+    """What the policy names, and the internet, when the tunnel has what is browsed as well."""
+    browsing = asked["browsing"] == "tunnelled" and network.takes_browsing()
+    return asked["tunnelled"] + (network.internet(asked["beside"], source) if browsing else [])
+
+
+def tunnel_ends(gateways: list[dict[str, str]]) -> list[dict[str, str | int]]:
+    """Where the tunnel leads to, as far as names can be looked up."""
+    ends = [network.endpoint(one["endpoint"]) for one in gateways]
+    return [{"address": str(one), "port": port} for host, port in ends for one in network.hosts(host)]
 
 
 def speaks_plain(ports: list[str]) -> bool:
@@ -196,15 +134,17 @@ def loaded() -> bool:
 def main() -> None:
     """Answer."""
     asked = json.load(sys.stdin)
-    way = came_in()
+    source, port = network.came_in() or (None, None)
     answer = {
-        "admins": admins(asked["admin_networks"], way[0] if way else None),
-        "ssh_ports": ssh_ports(way[1] if way else None),
+        "admins": admins(asked["beside"]["administered_from"], source),
+        "ssh_ports": ssh_ports(port),
         "peers": peers(),
         "resolvers": resolvers(asked),
         "over_tls": over_tls(asked),
         "indoors": indoors(asked),
-        "printers": printers(),
+        "printers": network.printers(),
+        "tunnelled": tunnelled(asked, source),
+        "tunnel_ends": tunnel_ends(asked["beside"]["gateways"]),
         "sip_hosts": sip_hosts(asked["sip_server"]),
         "speaks_plain": speaks_plain(asked["plain_sip_ports"]),
         "services": services(),

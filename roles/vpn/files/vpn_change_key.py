@@ -17,6 +17,7 @@ from pathlib import Path
 
 CARD = "wg-library"
 KEY, NEXT = Path("/etc/wireguard/readingroom.key"), Path("/etc/wireguard/readingroom.next.key")
+NOBODYS = "192.0.2.0/24"  # RFC 5737; in the tunnel when what is browsed is
 ANSWER_SECONDS = 12.0  # WireGuard asks anew every five
 
 
@@ -31,8 +32,8 @@ def heard() -> int:
 
 
 def speak(networks: list[str]) -> None:
-    """Send something through the tunnel, so that it asks the gateway: nothing, to somebody's discard port."""
-    for network in map(ipaddress.ip_network, networks):
+    """Send something through the tunnel, so that it asks the gateway: nothing, to somebody's discard port, or to nobody's."""
+    for network in map(ipaddress.ip_network, networks or [NOBODYS]):
         family = socket.AF_INET6 if network.version == 6 else socket.AF_INET
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as door:
             door.sendto(b"", (str(network[min(1, network.num_addresses - 1)]), 9))

@@ -4,6 +4,7 @@
 `public_key`   the public part of this gateway's key; empty when it has none yet
 `key_is_safe`  whether nobody but root can read the key
 `tunnel`       the networks that members' addresses are from
+`internet`     the internet, where members reach that as well
 `announced`    the cards whose way out the router announces (IPv6), and the kernel hears
 `drifted`      what is at work and is not what our files say: tunnel, rules, forwarding
 `changed_keys` the members that were last heard of with their next key
@@ -14,36 +15,24 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+import network
+from network import Address, Network, run
+
 CARD, OURS = "wg-members", "inet readingroom_gateway"
 KEY = Path("/etc/wireguard", f"{CARD}.key")
 SETTINGS, RULES = Path("/etc/readingroom/vpn-gateway.json"), Path("/etc/readingroom/vpn-gateway.nft")
 FORWARDING = Path("/etc/sysctl.d/zz-readingroom-gateway.conf")
 PROGRAM = "/usr/local/lib/readingroom/vpn_gateway.py"
+# The word in vpn.member_networks for all that is public.
+INTERNET = "internet"
 SWITCHES = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
-
-
-def run(*argv: str) -> str | None:
-    """What a program prints, or None when it fails or is not there."""
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def in_kernel() -> bool:
-    """Is WireGuard part of the kernel, or can it be?"""
-    return Path("/sys/module/wireguard").is_dir() or run("modprobe", "--dry-run", "--quiet", "wireguard") is not None
 
 
 def public_key() -> str:
@@ -56,11 +45,6 @@ def key_is_safe() -> bool:
     """Is the key root's alone?"""
     status = KEY.lstat() if KEY.exists() else None
     return status is not None and stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077 and status.st_uid == 0
-
-
-def routes() -> list[dict[str, Any]]:
-    """The main table's routes, of both families."""
-    return [one for family in ("-4", "-6") for one in json.loads(run("ip", "-j", family, "route", "show") or "[]")]
 
 
 def announced(known: Iterable[dict[str, Any]]) -> list[str]:
@@ -105,18 +89,6 @@ def changed_keys(members: Iterable[dict[str, Any]]) -> list[str]:
     return [one["name"] for one in members if heard.get(one.get("next_key", ""), 0) > heard.get(one["public_key"], 0)]
 
 
-def came_in() -> str | None:
-    """The address that this connection comes from; sudo does not keep it, an ancestor has it."""
-    pid = os.getpid()
-    while pid > 1:
-        place = Path("/proc", str(pid))
-        for word in (place / "environ").read_bytes().split(b"\0"):
-            if word.startswith(b"SSH_CONNECTION="):
-                return word.partition(b"=")[2].decode().split()[0]
-        pid = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-    return None
-
-
 def taken(port: str) -> bool:
     """Has somebody else the port?"""
     number = port.partition("/")[2]
@@ -124,7 +96,7 @@ def taken(port: str) -> bool:
     return ours != number and bool((run("ss", "-Hlnu", f"sport = :{number}") or "").strip())
 
 
-def refusals(asked: dict[str, Any], source: str | None, nearby: Iterable[Network] = ()) -> list[str]:
+def refusals(asked: dict[str, Any], source: Address | None, nearby: Iterable[Network] = ()) -> list[str]:
     """What the policy's own words have against it; `nearby` are the networks that the machine leads to by other cards."""
     own = [ipaddress.ip_interface(one) for one in asked["addresses"]]
     found = []
@@ -143,7 +115,7 @@ def refusals(asked: dict[str, Any], source: str | None, nearby: Iterable[Network
             elif any(home.ip in one for home in own):
                 found.append(f"{member['name']} of vpn.members has {one}, the gateway's own: give it another")
     homes = [home.network for home in own]
-    if any(meet(ipaddress.ip_network(one), home) for one in asked["networks"] for home in homes):
+    if any(meet(ipaddress.ip_network(one), home) for one in named(asked["networks"]) for home in homes):
         found.append(
             "vpn.member_networks holds the tunnel's own network, so that members would reach each other: name others"
         )
@@ -152,9 +124,14 @@ def refusals(asked: dict[str, Any], source: str | None, nearby: Iterable[Network
             "vpn.gateway_addresses is in a network that this machine leads to by another card, and would take it over: choose "
             "another network for the tunnel"
         )
-    if source and any(ipaddress.ip_address(source) in home for home in homes):
+    if source and any(source in home for home in homes):
         found.append("this run comes in through the tunnel, which does not lead to the gateway itself: come in past it")
     return found
+
+
+def named(networks: Iterable[str]) -> list[str]:
+    """Those that are networks by name."""
+    return [one for one in networks if one != INTERNET]
 
 
 def within(one: Network, other: Network) -> bool:
@@ -182,29 +159,23 @@ def hindrances(asked: dict[str, Any]) -> list[str]:
     return found
 
 
-def plain(source: str | None) -> str | None:
-    """An address without its zone; one that a dual-stack socket shows as IPv6 is what it really is."""
-    if source is None:
-        return None
-    found = ipaddress.ip_address(source.partition("%")[0])
-    return str(getattr(found, "ipv4_mapped", None) or found)
-
-
 def main() -> None:
     """Answer."""
-    asked, known = json.load(sys.stdin), routes()
+    asked, known = json.load(sys.stdin), list(network.routes())
+    source, _ = network.came_in() or (None, None)
     wanted = bool(asked["members"] or asked["addresses"])
     beside = [one["dst"] for one in known if "/" in one["dst"] and one.get("dev") not in ("lo", CARD)]
     nearby = [found for one in beside if not (found := ipaddress.ip_network(one)).is_link_local]
     answer = {
-        "in_kernel": in_kernel(),
+        "in_kernel": network.in_kernel(),
         "public_key": public_key(),
         "key_is_safe": key_is_safe(),
         "tunnel": [str(ipaddress.ip_interface(one).network) for one in asked["addresses"]],
+        "internet": network.everywhere() if INTERNET in asked["networks"] else [],
         "announced": announced(known),
         "drifted": drifted() if wanted else [],
         "changed_keys": changed_keys(asked["members"]),
-        "refusals": [*refusals(asked, plain(came_in()), nearby), *hindrances(asked)] if wanted else [],
+        "refusals": [*refusals(asked, source, nearby), *hindrances(asked)] if wanted else [],
     }
     print(json.dumps(answer))
 

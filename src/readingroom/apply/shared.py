@@ -30,7 +30,7 @@ from pyinfra.api.operation import OperationMeta, operation
 from pyinfra.context import host, state
 
 from readingroom.apply.connector import upload_script
-from readingroom.apply.looking import found, values_on
+from readingroom.apply.looking import values_on
 from readingroom.apply.model import Act
 from readingroom.apply.observe import Brought, Installed, Paths, PathState, Release, Said, Text, Units, UnitState
 from readingroom.apply.rendering import defined, holds, render_file
@@ -79,9 +79,10 @@ class Role:
         self.name = name
         self.path = Path(host.connector_data[ROLES], name)
         self.facts: dict[str, Any] = host.get_fact(Release)
-        given = {**variables, "ansible_facts": self.facts, "inventory_hostname": host.name}
-        self.values: dict[str, Any] = values_on(self.path, given, _said)
-        self.manages: dict[str, Any] = defined(self.values.get(f"__{name}_manages", {}))
+        self._given = {**variables, "ansible_facts": self.facts, "inventory_hostname": host.name}
+        self.values: dict[str, Any] = {}
+        self.manages: dict[str, Any] = {}
+        self.look()
         self.check: bool = not state.is_executing
         self._handlers: dict[str, Callable[[], object]] = {}
         self._triggered: set[str] = set()
@@ -92,15 +93,16 @@ class Role:
         """The Debian release: 12, 13, …"""
         return int(self.facts["distribution_major_version"])
 
+    def look(self) -> None:
+        """Ask the machine what the role has to know of it, and go by that from now on: see `looking`."""
+        self.values = values_on(self.path, self._given, _said)
+        self.manages = defined(self.values.get(f"__{self.name}_manages", {}))
+
     @property
     def found(self) -> dict[str, Any]:
-        """What the role's look found before anything was changed: see `looking`."""
+        """What the role's look found: when the role began, or was told to look again."""
         answer: dict[str, Any] = self[f"__{self.name}_found"]
         return answer
-
-    def look_again(self) -> dict[str, Any]:
-        """What the role's look finds by now."""
-        return found(self.path, self.values, _said)
 
     def __getitem__(self, variable: str) -> Any:
         """A value by its full name, worked out."""

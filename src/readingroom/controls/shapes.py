@@ -48,6 +48,10 @@ def _network(text: str) -> str:
         raise Unfit(f"{text[:60]!r} is not a network", "write it like 192.0.2.0/24 or 2001:db8::/64") from None
 
 
+def _network_or_internet(text: str) -> str:
+    return text if text == "internet" else _network(text)
+
+
 def _port(text: str) -> str:
     found = re.fullmatch(r"(tcp|udp)/([1-9][0-9]{0,4})", text)
     if not found or int(found[2]) > 65535:
@@ -102,6 +106,7 @@ def _resolver(text: str) -> str:
 MEMBERS: Mapping[str, Callable[[str], Any]] = {
     "login": _login,
     "network": _network,
+    "network-or-internet": _network_or_internet,
     "port": _port,
     "ipp-address": _ipp_address,
     "span": _span,
@@ -110,7 +115,8 @@ MEMBERS: Mapping[str, Callable[[str], Any]] = {
     "browser-resolver": _resolver,
 }
 ADVICE = {
-    "browser-resolver": "write system, browser-decides, or the address of a resolver such as https://dns.example/dns-query"
+    "network-or-internet": "write networks, and `internet` for all that is public: [10.88.0.0/24, internet]",
+    "browser-resolver": "write system, browser-decides, or the address of a resolver such as https://dns.example/dns-query",
 }
 
 

@@ -215,7 +215,7 @@ class ListType(ValueType):
 
     @property
     def advice(self) -> str:
-        return f"write a list of {self.member}s: [one, another]"
+        return ADVICE.get(self.member, f"write a list of {self.member}s: [one, another]")
 
     def within(self, floor: tuple[Any, ...]) -> str:
         return f"{'take only from' if self.allows else 'include all of'} {show(floor)}"

@@ -86,15 +86,23 @@ def _make_consortium(switch: str, beyond: str) -> None:
     for four, six in (
         (f"{consortium.GATEWAY}/24", f"{consortium.GATEWAY6}/64"),
         (f"{consortium.RESOLVER}/24", f"{consortium.RESOLVER6}/64"),
-        (f"{consortium.WEB}/24", f"{consortium.WEB6}/64"),
     ):
         _address(beyond, "eth0", four, six)
-    _address(beyond, "lo", f"{consortium.LIBRARY_SYSTEM}/32", f"{consortium.LIBRARY_SYSTEM6}/128")
+    for four, six in (
+        (consortium.LIBRARY_SYSTEM, consortium.LIBRARY_SYSTEM6),
+        (consortium.WEB, consortium.WEB6),
+        (consortium.PUBLIC_RESOLVER, consortium.PUBLIC_RESOLVER6),
+    ):
+        _address(beyond, "lo", f"{four}/32", f"{six}/128")
     _ip("-n", beyond, "link", "set", "eth0", "up")
     _ip("-n", beyond, "route", "add", "default", "via", ROUTER)
     _ip("-n", beyond, "route", "add", "default", "via", ROUTER6, check=False)
-    _ip("-n", switch, "route", "replace", consortium.SYSTEMS, "via", consortium.GATEWAY)
-    _ip("-n", switch, "route", "replace", consortium.SYSTEMS6, "via", consortium.GATEWAY6, check=False)
+    for four, six in (
+        (consortium.SYSTEMS, consortium.SYSTEMS6),
+        (consortium.INTERNET, consortium.INTERNET6),
+    ):
+        _ip("-n", switch, "route", "replace", four, "via", consortium.GATEWAY)
+        _ip("-n", switch, "route", "replace", six, "via", consortium.GATEWAY6, check=False)
     _ip("-n", switch, "route", "replace", "blackhole", "default")
     _ip("-n", switch, "-6", "route", "replace", "blackhole", "default", check=False)
     _forward(switch)

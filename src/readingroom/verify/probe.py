@@ -9,11 +9,13 @@ from __future__ import annotations
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 from testinfra.host import Host
+
+from .api import Promise
 
 PREFIX = "rrcheck"
 
@@ -56,6 +58,18 @@ def wait_until(look: Callable[[], _Seen], otherwise: str, *, within: float = 10.
             raise AssertionError(otherwise)
         time.sleep(every)
     return seen
+
+
+def none_left(promise: Promise, departed: Sequence[bool | None], what: str, family: str) -> None:
+    """Judge what `Wire.departs` saw: the first place is one that may be sent to, and `what` says what was sent to the others."""
+    allowed, *found = departed
+    if allowed is None:
+        promise.not_applicable(f"this machine has no way out over {family}")
+    left = sum(map(bool, found))
+    assert not left, f"{left} of {len(found)} {what} left the machine over {family}"
+    if not allowed:
+        promise.not_tested(f"not even what may leave was seen to leave over {family}, so nothing is proved")
+    promise.observed(f"{family}: {len(found)} {what} tried, none left the machine; what may leave did")
 
 
 def run(host: Host, script: str) -> str:

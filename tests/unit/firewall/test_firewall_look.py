@@ -2,56 +2,50 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import firewall_look as look
+import network
 import pytest
+
+NOTHING: dict[str, Any] = {"gateways": [], "administered_from": [], "shared_hosts": [], "local_domains": []}
 
 
 def test_the_address_we_come_from_may_always_come_in() -> None:
-    assert look.admins(["10.1.0.0/16"], "203.0.113.5") == ["10.1.0.0/16", "203.0.113.5/32"]
+    assert look.admins(["10.1.0.0/16"], network.address("203.0.113.5")) == ["10.1.0.0/16", "203.0.113.5/32"]
 
 
 def test_it_is_not_said_twice_where_the_policy_names_its_network() -> None:
-    assert look.admins(["10.1.0.0/16", "2001:db8::/32"], "10.1.2.3") == ["10.1.0.0/16", "2001:db8::/32"]
-
-
-def test_an_ipv4_address_in_an_ipv6_coat_is_ipv4() -> None:
-    assert look.admins([], str(look.address("::ffff:192.0.2.7"))) == ["192.0.2.7/32"]
+    named = ["10.1.0.0/16", "2001:db8::/32"]
+    assert look.admins(named, network.address("10.1.2.3")) == named
 
 
 def test_without_a_connection_there_is_nobody_to_keep() -> None:
     assert look.admins([], None) == []
 
 
-def test_a_neighbour_s_address_with_its_card_is_an_address() -> None:
-    assert look.single("fe80::1%eth0") == "fe80::1/128"
+def test_link_local_addresses_are_neighbours_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "neighbourhoods", lambda: ["10.0.0.0/24"])
+    assert look.peers() == ["10.0.0.0/24", "fe80::/10"]
 
 
-def test_the_connection_is_found_although_sudo_has_dropped_it() -> None:
-    place = str(Path(look.__file__).parent)
-    script = f"import sys; sys.path.insert(0, {place!r}); import firewall_look as look; print(look.came_in())"
-    below = ["env", "-i", sys.executable, "-c", script]  # as sudo does
-    connection = {**os.environ, "SSH_CONNECTION": "2001:db8::7 50022 2001:db8::1 2222"}
-    argv = [sys.executable, "-c", f"import subprocess; subprocess.run({below!r})"]
-    said = subprocess.run(argv, env=connection, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "('2001:db8::7', 2222)"
-
-
-@pytest.mark.parametrize(("routes", "peers"), [
-    ([], ["fe80::/10"]),
-    ([{"dst": "default", "gateway": "10.0.0.1", "dev": "e0"}, {"dst": "10.0.0.0/24", "dev": "e0"}],
-     ["10.0.0.0/24", "fe80::/10"]),
-    ([{"dst": "172.17.0.0/16", "dev": "docker0"}, {"dst": "192.168.122.0/24", "dev": "virbr0"}], ["fe80::/10"]),
-    ([{"dst": "fe80::/64", "dev": "eth0"}, {"dst": "2001:db8::/64", "dev": "eth0"}], ["2001:db8::/64", "fe80::/10"]),
-    ([{"dst": "10.9.0.0/16", "gateway": "10.0.0.9", "dev": "eth0"}], ["fe80::/10"]),
-])  # fmt: skip
-def test_the_room_is_what_the_machine_s_own_cards_are_in(
-    monkeypatch: pytest.MonkeyPatch, routes: list[dict[str, str]], peers: list[str]
+@pytest.mark.parametrize(
+    ("browsing", "settings", "closed"),
+    [("tunnelled", network.TAKES_BROWSING, True), ("tunnelled", "", False), ("direct", network.TAKES_BROWSING, False)],
+)
+def test_the_internet_is_closed_when_the_tunnel_has_it_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, browsing: str, settings: str, closed: bool
 ) -> None:
-    monkeypatch.setattr(look, "run", lambda *argv: json.dumps(routes) if "-4" in argv else "[]")
-    assert look.peers() == peers
+    monkeypatch.setattr(network, "TUNNEL_SETTINGS", tmp_path / "wg-library.conf")
+    (tmp_path / "wg-library.conf").write_text(f"[Interface]\n{settings}\n[Peer]\n")
+    asked = {"tunnelled": ["10.88.0.0/24"], "browsing": browsing, "beside": NOTHING}
+    found = look.tunnelled(asked, None)
+    assert found[0] == "10.88.0.0/24"
+    assert ("208.0.0.0/4" in found) is closed
+    assert ("2000::/3" in found) is closed
+
+
+def test_the_tunnel_s_other_end_is_known_with_its_port() -> None:
+    ends = look.tunnel_ends([{"endpoint": "[2001:db8::1]:51820"}, {"endpoint": "192.0.2.1:443"}])
+    assert ends == [{"address": "2001:db8::1", "port": 51820}, {"address": "192.0.2.1", "port": 443}]

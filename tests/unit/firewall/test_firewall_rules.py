@@ -15,7 +15,8 @@ TEMPLATE = toolkit.root() / "roles" / "firewall" / "templates" / "firewall.nft.j
 FOUND: dict[str, Any] = {
     "admins": ["203.0.113.5/32"], "ssh_ports": [22, 2222], "peers": ["10.0.0.0/24", "fe80::/10"],
     "resolvers": ["10.0.0.1/32"], "printers": [], "sip_hosts": ["192.0.2.7/32"], "over_tls": ["9.9.9.9/32"],
-    "indoors": ["10.0.0.53/32"],
+    "indoors": ["10.0.0.53/32"], "tunnelled": ["10.88.0.0/24", "fd88::/64"],
+    "tunnel_ends": [{"address": "192.0.2.1", "port": 51820}],
 }  # fmt: skip
 POLICIES = [
     dict(zip(("firewall_incoming", "firewall_outgoing", "firewall_peers", "firewall_visit_log"), words, strict=True))
@@ -27,7 +28,7 @@ POLICIES = [
 
 def rules(**policy: Any) -> str:
     off = {"kill_switch": "any", "plain_sip": "any", "sip_server": "none", "other_resolvers": "reachable",
-           "dns_transport": "plain"}  # fmt: skip
+           "dns_transport": "plain", "browsing": "direct"}  # fmt: skip
     policy = {f"firewall_{name}": word for name, word in off.items()} | policy
     lists = (
         "plain_sip_ports",
@@ -79,6 +80,12 @@ def test_what_belongs_into_the_tunnel_is_refused_before_what_is_established_is_l
         assert text.index("@admins6 tcp sport") < text.index(word), "who administers from there would be shut out"
 
 
+def test_the_tunnel_itself_gets_out_of_a_machine_that_lets_little_out() -> None:
+    text = tunnelled("closed")
+    end = text.index("udp dport 51820 ip daddr 192.0.2.1 accept")
+    assert text.index("@tunnelled4") < end < text.index("ct state established")
+
+
 def test_without_a_kill_switch_nothing_more_is_refused() -> None:
     assert "tunnelled4" not in tunnelled("any")
 
@@ -89,6 +96,16 @@ def test_sip_in_clear_is_refused_before_what_is_established_and_not_inside_a_tun
         firewall_plain_sip="refused", firewall_plain_sip_ports=["tcp/6001", "tcp/8023"],
     ).partition("chain output")[2]  # fmt: skip
     assert text.index('oifname != "wg*" tcp dport @plain_sip_tcp') < text.index("ct state established")
+    assert "systems4" not in text
+
+
+def test_sip_in_clear_is_refused_in_a_tunnel_to_the_internet_as_well_but_for_the_library_s_systems() -> None:
+    text = rules(
+        firewall_incoming="listed", firewall_outgoing="any", firewall_peers="reachable", firewall_visit_log="nothing",
+        firewall_plain_sip="refused", firewall_plain_sip_ports=["tcp/6001"], firewall_browsing="tunnelled",
+    ).partition("chain output")[2]  # fmt: skip
+    refused = text.index('oifname "wg-library" ip daddr != @systems4 tcp dport @plain_sip_tcp reject')
+    assert refused < text.index("ct state established")
 
 
 def test_other_resolvers_are_refused_after_those_that_are_named() -> None:

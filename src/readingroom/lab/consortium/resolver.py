@@ -26,7 +26,7 @@ def answer(asked: bytes) -> bytes:
 
     >>> query = dns.message.make_query("opening.library.example", "A")
     >>> [str(one) for one in dns.message.from_wire(answer(query.to_wire())).answer]
-    ['opening.library.example. 30 IN A 10.66.0.80']
+    ['opening.library.example. 30 IN A 203.0.113.80']
     >>> dns.message.from_wire(answer(dns.message.make_query("elsewhere.test", "A").to_wire())).rcode().name
     'NXDOMAIN'
     """

@@ -27,6 +27,8 @@ from . import (
     GATEWAY6,
     LIBRARY_SYSTEM,
     LIBRARY_SYSTEM6,
+    PUBLIC_RESOLVER,
+    PUBLIC_RESOLVER6,
     RESOLVER,
     RESOLVER6,
     SIP_MUTUAL_PORT,
@@ -42,6 +44,7 @@ from . import (
 )
 
 ADMISSION_SECONDS = 1.0
+RESOLVERS = (RESOLVER, RESOLVER6, PUBLIC_RESOLVER, PUBLIC_RESOLVER6)
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -111,12 +114,12 @@ def identity(folder: Path, name: str, addresses: tuple[str, ...], *, asks: bool 
 
 async def serve(places: Places, folder: Path) -> None:
     """Answer everywhere until told to end."""
-    secure_names = identity(folder, credentials.RESOLVER, (RESOLVER, RESOLVER6))
+    secure_names = identity(folder, credentials.RESOLVER, RESOLVERS)
     secure_sip = identity(folder, credentials.LIBRARY_SYSTEM, (GATEWAY, GATEWAY6))
     mutual_sip = identity(folder, credentials.LIBRARY_SYSTEM, (GATEWAY, GATEWAY6), asks=True)
     for talk, addresses, ports, context in (
-        (names, (RESOLVER, RESOLVER6), (53,), None),
-        (names, (RESOLVER, RESOLVER6), (853,), secure_names),
+        (names, RESOLVERS, (53,), None),
+        (names, RESOLVERS, (853,), secure_names),
         (sip, (LIBRARY_SYSTEM, LIBRARY_SYSTEM6), (SIP_PORT, SIP_TELNET_PORT), None),
         (sip, (GATEWAY, GATEWAY6), (SIP_TLS_PORT,), secure_sip),
         (sip, (GATEWAY, GATEWAY6), (SIP_MUTUAL_PORT,), mutual_sip),
@@ -126,7 +129,7 @@ async def serve(places: Places, folder: Path) -> None:
             for port in ports:
                 await started(until_it_ends(talk), address, port, context)
     loop = asyncio.get_running_loop()
-    for address in (RESOLVER, RESOLVER6):
+    for address in RESOLVERS:
         with no_such_family(address):
             await loop.create_datagram_endpoint(Datagrams, local_addr=(address, 53))
     ended = asyncio.Event()

@@ -195,6 +195,15 @@ def somewhere(*, six: bool) -> str:
     return f"2001:db8::{secrets.randbelow(65000) + 1:x}" if six else f"192.0.2.{secrets.randbelow(200) + 20}"
 
 
+def off_internet(*, six: bool) -> str:
+    """An address that belongs to nobody and is no part of the internet (RFC 2544, RFC 6666), so that no tunnel takes it."""
+    return (
+        f"100::{secrets.randbelow(65000) + 1:x}"
+        if six
+        else f"198.19.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+    )
+
+
 def within(network: str | ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     """Some address in a network, not the first ones, which routers like."""
     found = ipaddress.ip_network(network)
