@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from readingroom import toolkit
-from readingroom.lab import Lab
+from readingroom.lab import Lab, network
 
 Ran = subprocess.CompletedProcess[str]
 
@@ -67,6 +67,14 @@ class Checkout:
     def run(self, machine: str, script: str, check: bool = True) -> str:
         """What a script on a machine says."""
         return self.lab.exec(machine, ["bash", "-c", script], check=check, timeout=60).stdout.strip()
+
+
+def uplink(lab: Lab, state: str) -> None:
+    """Plug the consortium in (`up`) or out (`down`)."""
+    space = lab.places.consortium
+    subprocess.run(["ip", "-n", space, "link", "set", "eth0", state], check=True)
+    for route in (["default", "via", network.ROUTER], ["default", "via", network.ROUTER6]) if state == "up" else ():
+        subprocess.run(["ip", "-n", space, "route", "replace", *route], check=False)
 
 
 def eventually(look: Callable[[], object], otherwise: str, within: float = 20.0) -> None:

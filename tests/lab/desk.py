@@ -1,4 +1,4 @@
-"""One staff machine with Debian 13, and its library's checkout; the rest of the suite has such a machine with Debian 12."""
+"""One machine of a library, as found, and the library's checkout: a staff machine with Debian 13, unless a test wants another."""
 
 from __future__ import annotations
 
@@ -8,24 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checkout import Checkout
-from readingroom.lab import Lab
+from readingroom.lab import Lab, recipe
+from readingroom.lab.consortium.tunnel import member_addresses
+from readingroom.lab.recipe import Machine
 
 INSTANCE, MACHINE = "desk", "staff-2"
 
 
 @dataclass
 class Desk(Checkout):
-    """A staff machine, and its library's checkout."""
+    """A machine, and its library's checkout."""
+
+    machine: str = MACHINE
 
     @classmethod
-    def fresh(cls, home: Path) -> Desk:
+    def fresh(cls, home: Path, machine: str = MACHINE) -> Desk:
         """Boot the machine as found, and give it addresses of its own in the tunnel."""
         lab = Lab(INSTANCE)
         lab.destroy()
-        lab.up([MACHINE])
-        desk = cls(lab, home)
-        desk.furnish({MACHINE: "staff"})
-        desk.policy('[10.89.0.12/32, "fd89::12/128"]', '[10.89.0.14/32, "fd89::14/128"]')
+        lab.up([machine])
+        desk = cls(lab, home, machine)
+        known = recipe.load().machines
+        desk.furnish({machine: known[machine].machine_class})
+        for other in known.values():
+            desk.policy_file.write_text(
+                desk.policy_file.read_text().replace(_in_tunnel(other), _in_tunnel(known[machine]))
+            )
         return desk
 
     def harden(self, engine: str, *roles: str, status: int = 0) -> str:
@@ -35,7 +43,7 @@ class Desk(Checkout):
 
     def says(self, script: str, check: bool = True) -> str:
         """What a script on the machine says."""
-        return self.run(MACHINE, script, check)
+        return self.run(self.machine, script, check)
 
     def policy(self, old: str, new: str) -> None:
         """Change the library's policy."""
@@ -44,8 +52,12 @@ class Desk(Checkout):
 
     def reachable(self) -> bool:
         """Does a new connection get in?"""
-        way = ["ssh", "-F", str(self.lab.ssh_config), "-o", "ControlPath=none", "-l", "operator", MACHINE]
+        way = ["ssh", "-F", str(self.lab.ssh_config), "-o", "ControlPath=none", "-l", "operator", self.machine]
         return subprocess.run([*way, "sudo -n true"], capture_output=True, check=False, timeout=30).returncode == 0
+
+
+def _in_tunnel(machine: Machine) -> str:
+    return '[{}, "{}"]'.format(*member_addresses(machine))
 
 
 def barcode() -> str:

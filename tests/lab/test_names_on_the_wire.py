@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from checkout import eventually
+from checkout import eventually, uplink
 from desk import MACHINE, Desk, barcode
 from readingroom.lab import consortium, network
 from stranger import stranger
@@ -41,15 +41,6 @@ def in_clear(heard: Heard) -> int:
         protocol = frame[23] if four else frame[20] if six else 0
         found += protocol in (6, 17) and frame[begin + 2 : begin + 4] == (53).to_bytes(2, "big")
     return found
-
-
-def cable(desk: Desk, state: str) -> None:
-    """Plug the consortium in or out."""
-    space = desk.lab.places.consortium
-    subprocess.run(["ip", "-n", space, "link", "set", "eth0", state], check=True)
-    if state == "up":
-        for route in (["default", "via", network.ROUTER], ["default", "via", network.ROUTER6]):
-            subprocess.run(["ip", "-n", space, "route", "replace", *route], check=False)
 
 
 def test_before_it_names_are_read_on_the_way(desk: Desk) -> None:
@@ -129,7 +120,7 @@ def test_a_resolver_that_does_not_prove_who_it_is_is_not_asked_for_in_the_policy
 
 def test_an_uplink_that_is_gone_and_a_power_cut_leave_it_encrypted(desk: Desk) -> None:
     name = barcode()
-    cable(desk, "down")
+    uplink(desk.lab, "down")
     try:
         with wiretap(desk.lab) as heard:
             assert not finds(desk, f"{name}.example")
@@ -138,7 +129,7 @@ def test_an_uplink_that_is_gone_and_a_power_cut_leave_it_encrypted(desk: Desk) -
             assert not finds(desk, f"{name}.example")
             assert desk.reachable()
     finally:
-        cable(desk, "up")
+        uplink(desk.lab, "up")
     assert heard.holding(name) == 0
     assert in_clear(heard) == 0
     eventually(lambda: finds(desk, f"{barcode()}.example"), "the uplink is back, and names are not", within=40)
