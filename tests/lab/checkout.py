@@ -70,8 +70,10 @@ class Checkout:
 
 
 def uplink(lab: Lab, state: str) -> None:
-    """Plug the consortium in (`up`) or out (`down`)."""
+    """Plug the consortium in (`up`) or out (`down`); it keeps its addresses meanwhile."""
     space = lab.places.consortium
+    keep = "echo 1 >/proc/sys/net/ipv6/conf/eth0/keep_addr_on_down"
+    subprocess.run(["nsenter", f"--net={network.NAMESPACES / space}", "sh", "-c", keep], check=False)
     subprocess.run(["ip", "-n", space, "link", "set", "eth0", state], check=True)
     for route in (["default", "via", network.ROUTER], ["default", "via", network.ROUTER6]) if state == "up" else ():
         subprocess.run(["ip", "-n", space, "route", "replace", *route], check=False)

@@ -15,7 +15,7 @@ import pytest
 from checkout import eventually, uplink
 from desk import Desk, barcode
 from readingroom.lab import Lab, consortium
-from wiretap import Heard, wiretap
+from wiretap import wiretap
 
 pytestmark = pytest.mark.lab
 MACHINE = "public-2"
@@ -71,20 +71,19 @@ def test_before_it_everybody_on_the_line_sees_the_site(desk: Desk) -> None:
 def leading_nowhere(desk: Desk) -> Iterator[None]:
     """The gateway admits this machine, and does not lead it to the internet."""
     space = desk.lab.places.consortium
-    ways = [["ip", "-n", space, "route", verb, "blackhole", one] for one in TUNNELLED for verb in ("add",)]
-    for way in ways:
-        subprocess.run(way, check=True)
+    for one in TUNNELLED:
+        subprocess.run(["ip", "-n", space, "route", "add", "blackhole", one], check=True)
     try:
         yield
     finally:
-        for way in ways:
-            subprocess.run([word if word != "add" else "delete" for word in way], check=True)
+        for one in TUNNELLED:
+            subprocess.run(["ip", "-n", space, "route", "delete", "blackhole", one], check=True)
 
 
 def test_a_gateway_that_leads_nowhere_takes_nobodys_internet_away(desk: Desk) -> None:
     with leading_nowhere(desk):
         said = desk.harden("pyinfra", "encrypted_dns", "vpn", status=1)
-        assert "the gateway answers, and does not lead to the internet" in said
+        assert "the gateway answers, and does not lead to the internet" in said, said
         assert taken_for(desk, barcode()) == DIRECT
 
 
@@ -108,10 +107,6 @@ def test_a_second_run_by_the_other_engine_finds_nothing_to_change(desk: Desk) ->
     assert "Nothing to change" in desk.harden("pyinfra", *ROLES)
 
 
-def is_quiet(heard: Heard, site: str) -> bool:
-    return bool(heard.frames) and heard.holding(site, *VISITED) == 0
-
-
 def test_a_download_that_began_in_the_tunnel_ends_with_it(desk: Desk) -> None:
     site = barcode()
     talk = (
@@ -122,7 +117,8 @@ def test_a_download_that_began_in_the_tunnel_ends_with_it(desk: Desk) -> None:
         desk.says(talk, check=False)
         assert taken_for(desk, site) == ("", "")
         assert desk.reachable()
-    assert is_quiet(heard, site)
+    assert heard.frames
+    assert heard.holding(site, *VISITED) == 0, "with the tunnel down, a packet tells of the site"
 
 
 def test_a_restart_without_a_gateway_shows_nothing_and_locks_nobody_out(desk: Desk) -> None:
@@ -139,7 +135,7 @@ def test_a_restart_without_a_gateway_shows_nothing_and_locks_nobody_out(desk: De
             assert desk.reachable()
         finally:
             uplink(desk.lab, "up")
-    assert is_quiet(heard, site)
+    assert heard.holding(site, *VISITED) == 0, "without a gateway, a packet tells of the site"
     eventually(lambda: taken_for(desk, barcode()) == TUNNELLED, "the gateway is back, and nobody noticed", within=40)
 
 
