@@ -44,6 +44,7 @@ class Yard(Checkout):
 
     members: list[dict[str, Any]] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
+    leads_to: list[str] = field(default_factory=lambda: [consortium.SYSTEMS, consortium.SYSTEMS6])
 
     def harden(self, machine: str, engine: str = "pyinfra", status: int = 0) -> str:
         """Harden one of the two; of the desk the tunnel."""
@@ -58,7 +59,7 @@ class Yard(Checkout):
         policy["gateway"] = {
             "vpn": {
                 "gateway_addresses": ["10.89.0.1/24", "fd89::1/64"],
-                "member_networks": [consortium.SYSTEMS, consortium.SYSTEMS6],
+                "member_networks": self.leads_to,
                 "members": self.members,
             }
         }
@@ -333,6 +334,19 @@ def test_nothing_tells_where_members_are(yard: Yard) -> None:
     assert yard.run(GATEWAY, look) == "0"
     assert yard.run(GATEWAY, "journalctl -q -o cat -u readingroom-vpn-gateway | grep -cF 10.77.0.12 || true") == "0"
     assert "elm-desk-1" not in yard.run(GATEWAY, "cat /etc/readingroom/vpn-gateway.json")
+
+
+def test_a_gateway_to_the_internet_leads_there_and_nowhere_else(yard: Yard) -> None:
+    systems, yard.leads_to = yard.leads_to, ["internet"]
+    yard.write(browsing="tunnelled")
+    assert "3 of 3 promises kept" in yard.harden(GATEWAY)
+    assert re.search(r"kept +vpn.browsing", yard.harden(DESK))
+    assert yard.run(DESK, page(consortium.WEB)) == GATEWAY_ADDRESS
+    assert yard.run(DESK, page(consortium.WEB6)) == GATEWAY_ADDRESS6
+    assert yard.run(DESK, page(SYSTEM)) == "nobody"
+    yard.leads_to = systems
+    yard.write()
+    assert "3 of 3 promises kept" in yard.harden(GATEWAY)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: f"{one.control}: {one.why[:40]}")

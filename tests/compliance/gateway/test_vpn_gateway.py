@@ -18,9 +18,9 @@ from testinfra.host import Host
 
 from readingroom.verify import probe
 from readingroom.verify.api import NOTHING, Promise, control
-from readingroom.verify.wire import somewhere, within
+from readingroom.verify.wire import off_internet, somewhere, within
 
-CARD = "wg-members"
+CARD, INTERNET = "wg-members", "internet"
 UNITS = ("readingroom-vpn-gateway-rules.service", "readingroom-vpn-gateway.service")
 ON_MACHINE = Path(__file__).parent / "on_machine"
 
@@ -110,7 +110,7 @@ def senders(members: list[dict[str, Any]], tunnel: list[str]) -> dict[str, list[
 @control("vpn.members-apart")
 def test_members_reach_the_systems_and_nothing_else(host: Host, promise: Promise, tunnel: list[str]) -> None:
     assert_up(host)
-    networks: list[str] = promise.value
+    public, networks = INTERNET in promise.value, [one for one in promise.value if one != INTERNET]
     have = senders(promise.expects("vpn.members"), tunnel)
     families = [family for family, addresses in have.items() if addresses]
     said = [json.loads(probe.run(host, f"ip -j {one} route show default") or "[]") for one in ("-4", "-6")]
@@ -124,9 +124,9 @@ def test_members_reach_the_systems_and_nothing_else(host: Host, promise: Promise
         "uplink": ways[0] if ways else "rrcheck0", "own": tunnel, "forward": dict(zip("46", forward, strict=True)),
         "from": {family: have[family][0] for family in families},
         "to": {
-            "systems": [within(one) for one in networks],
+            "systems": [within(one) for one in networks] + [somewhere(six=one == "6") for one in families if public],
             "members": [have[family][-1] for family in families],
-            "elsewhere": [somewhere(six=family == "6") for family in families],
+            "elsewhere": [(off_internet if public else somewhere)(six=one == "6") for one in families],
         },
     }  # fmt: skip
     command = f"printf %s {shlex.quote(json.dumps(asked))} | unshare --net {program('passes')}"
@@ -138,17 +138,14 @@ def test_members_reach_the_systems_and_nothing_else(host: Host, promise: Promise
     }.items():
         through = sum(bool(where) for where, _ in seen[what])
         assert not through, f"{through} of {len(seen[what])} packets of a member got through to {words}"
+    wanted = len(asked["to"]["systems"])
     reached = sum(where == "out" for where, _ in seen["systems"])
-    assert reached == len(networks), (
-        f"{len(networks) - reached} of {len(networks)} networks of the policy are not reached"
-    )
+    assert reached == wanted, f"{wanted - reached} of {wanted} networks of the policy are not reached"
     answered = sum(back for _, back in seen["systems"])
-    assert answered == len(networks), (
-        f"answers from {len(networks) - answered} of {len(networks)} networks do not come back"
-    )
+    assert answered == wanted, f"answers from {wanted - answered} of {wanted} networks do not come back"
     tried = sum(len(seen[what]) for what in ("members", "elsewhere", "gateway"))
     promise.observed(
-        f"{len(networks)} networks answered a member; {tried} packets to other members, elsewhere and the gateway itself did "
+        f"{wanted} networks answered a member; {tried} packets to other members, elsewhere and the gateway itself did "
         "not get through"
     )
 

@@ -74,6 +74,9 @@ def tunnelled(kill_switch: str) -> str:
 def test_what_belongs_into_the_tunnel_is_refused_before_what_is_established_is_let_through() -> None:
     text = tunnelled("closed")
     for word in ("ip daddr @tunnelled4", "ip6 daddr @tunnelled6"):
+        assert text.index(f"{word} fib saddr type != local drop") < text.index(f"{word} reject"), (
+            "a refusal would follow an address that has gone with the tunnel, and show outside what it refuses"
+        )
         assert text.index(word) < text.index("ct state established"), (
             "what began in the tunnel would go on outside of it"
         )

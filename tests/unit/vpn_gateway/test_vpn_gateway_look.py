@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
+import network
 import pytest
 import vpn_gateway_look
 
@@ -91,3 +92,20 @@ def test_the_settings_on_the_machine_name_nobody() -> None:
             {"keys": ["o1", "o2"], "addresses": ["10.89.0.3/32"]},
         ],
     }
+
+
+def test_members_of_a_gateway_to_the_internet_do_not_reach_the_gateway_itself() -> None:
+    template = toolkit.root() / "roles" / "vpn_gateway" / "templates" / "vpn-gateway.nft.j2"
+    found = {"tunnel": ["10.89.0.0/24"], "internet": network.everywhere()}
+    text = render_file(
+        template, {"vpn_gateway_member_networks": ["10.88.0.0/24", "internet"], "__vpn_gateway_found": found}
+    )
+    forward, received = text.partition("chain forward")[2].split("chain input")
+    assert "ip daddr @internet4 accept" in forward
+    assert "internet" not in received.partition("chain postrouting")[0]
+    assert "elements = { 10.88.0.0/24 }" in text
+    assert "elements = { 2000::/3" in text
+
+
+def test_the_internet_is_no_network_that_could_hold_the_tunnel() -> None:
+    assert refused(networks=["10.88.0.0/24", "internet"]) == ""
