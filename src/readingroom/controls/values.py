@@ -15,7 +15,8 @@ from typing import Any, Literal
 from ..document import Item
 from ..errors import did_you_mean
 from .durations import Duration, Unfit, parse_duration
-from .shapes import ADVICE, MEMBERS, SHAPES, Json, text_of
+from .shapes import SHAPES
+from .singles import ADVICE, MEMBERS, Json, text_of
 
 _TRUE = frozenset({"on", "yes", "true"})
 _FALSE = frozenset({"off", "no", "false"})
