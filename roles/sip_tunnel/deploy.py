@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyinfra.api.exceptions import PyinfraError
-
 from readingroom.apply.shared import Role
 
 
@@ -14,8 +12,7 @@ def apply(variables: dict[str, Any]) -> None:
     with Role("sip_tunnel", variables) as role:
         restart = "systemctl try-restart 'readingroom-sip.servic[e]'"
         role.handler("restart-sip", lambda: role.script("Restart the tunnel for SIP2", restart))
-        if role.found["refusals"]:
-            raise PyinfraError("\n".join(["Nothing was changed.", *role.found["refusals"]]))
+        role.refuse()
         role.absent()
         role.packages()
         role.directories()

@@ -6,8 +6,6 @@ import json
 import shlex
 from typing import Any
 
-from pyinfra.api.exceptions import PyinfraError
-
 from readingroom.apply.shared import Role
 from readingroom.apply.trial import commit_confirmed
 
@@ -17,8 +15,7 @@ def apply(variables: dict[str, Any]) -> None:
     with Role("vpn", variables) as role:
         restart = "systemctl try-restart 'readingroom-vpn.servic[e]'"
         role.handler("restart-tunnel", lambda: role.script("Restart the tunnel", restart))
-        if role.found["refusals"]:
-            raise PyinfraError("\n".join(["Nothing was changed.", *role.found["refusals"]]))
+        role.refuse()
         role.absent()
         role.packages()
         if role["__vpn_makes_key"]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from pyinfra.api.exceptions import PyinfraError
-
 from readingroom.apply.shared import Role
 
 HANDLERS = {
@@ -32,8 +30,7 @@ def apply(variables: dict[str, Any]) -> None:
             role.handler(name, lambda what=what, script=script: role.script(what, script))
         forward = shlex.join(role["__vpn_gateway_forwarding"])
         role.handler("apply-forwarding", lambda: role.script("Have the kernel forward", forward))
-        if role.found["refusals"]:
-            raise PyinfraError("\n".join(["Nothing was changed.", *role.found["refusals"]]))
+        role.refuse()
         role.absent()
         role.packages()
         if role["__vpn_gateway_makes_key"]:

@@ -104,6 +104,11 @@ class Role:
         answer: dict[str, Any] = self[f"__{self.name}_found"]
         return answer
 
+    def refuse(self) -> None:
+        """Stop before anything is changed when the role's look has found something against going on."""
+        if self.found["refusals"]:
+            raise PyinfraError("\n".join(["Nothing was changed.", *self.found["refusals"]]))
+
     def __getitem__(self, variable: str) -> Any:
         """A value by its full name, worked out."""
         return defined(self.values[variable])

@@ -19,7 +19,7 @@ from readingroom import toolkit
 ROOT = toolkit.root()
 SHARED = ROOT / "playbooks" / "tasks"
 LISTS = ("__managed.", "__tried")  # what belongs on the machine, and one file of it that is tried first
-CHANGE_NOTHING = ("debug", "fail", "import_tasks", "include_tasks", "meta", "set_fact", "wait_for_connection")
+CHANGE_NOTHING = ("assert", "debug", "fail", "import_tasks", "include_tasks", "meta", "set_fact", "wait_for_connection")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the role gives files to root, which only root may do")
 
