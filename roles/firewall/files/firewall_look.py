@@ -6,7 +6,7 @@
 `resolvers`  the hosts that look names up for it, with its gateways, which often do
 `over_tls`   the resolvers that are asked over TLS: those that the library named, and those that are asked now
 `indoors`    the resolvers in the building that know the library's own domains
-`printers`   the hosts that its print queues lead to
+`printers`   the doors that its print queues lead to, each an address and a port
 `sip_hosts`  the addresses of the library system that takes SIP2 over TLS
 `speaks_plain`  whether a program on this machine speaks SIP2 in clear just now
 `services`   units of known services that answer the network and that nobody asked for
@@ -31,8 +31,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 RULES = Path("/etc/readingroom/firewall.nft")
+QUEUES = Path("/etc/cups/printers.conf")
 RESOLVER = Path("/etc/unbound/readingroom.conf")
 OURS = "inet readingroom"
+# Where CUPS knocks when a queue's address names no port.
+PRINT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631, "lpd": 515, "socket": 9100}
 # Answer the whole network, and announce the machine by name.
 SERVICES = ("avahi-daemon.socket", "avahi-daemon.service", "cups-browsed.service", "rpcbind.socket", "rpcbind.service")
 
@@ -139,18 +142,20 @@ def indoors(asked: dict[str, Any]) -> list[str]:
 
 
 def printers() -> list[str]:
-    """Where the print queues lead to, as far as their addresses can be found out."""
-    path, found = Path("/etc/cups/printers.conf"), set()
-    for uri in re.findall(r"^DeviceURI (\S+)", path.read_text(), re.MULTILINE) if path.is_file() else ():
-        host = (
-            urlsplit(uri).hostname if uri.startswith(("ipp:", "ipps:", "http:", "https:", "lpd:", "socket:")) else None
-        )
+    """Where the print queues lead to, as far as their addresses can be found out: no other door of a printer is opened."""
+    text = QUEUES.read_text() if QUEUES.is_file() else ""
+    found = set()
+    for uri in re.findall(r"^DeviceURI (\S+)", text, re.MULTILINE):
         try:
-            answers = socket.getaddrinfo(host, None) if host else []
-        except OSError:
+            parts = urlsplit(uri)
+            usual = PRINT_PORTS[parts.scheme]
+            port = parts.port or usual
+            answers = socket.getaddrinfo(parts.hostname, None) if parts.hostname else []
+        except (OSError, ValueError, KeyError):
             continue
-        found |= {single(str(one[4][0])) for one in answers if not address(str(one[4][0])).is_loopback}
-    return ordered(found)
+        found |= {(address(str(one[4][0])), port) for one in answers}
+    doors = sorted(found, key=lambda one: (one[0].version, int(one[0]), one[1]))
+    return [f"{host} . {port}" for host, port in doors if not host.is_loopback]
 
 
 def sip_hosts(server: str) -> list[str]:

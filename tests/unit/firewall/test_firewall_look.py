@@ -55,3 +55,19 @@ def test_the_room_is_what_the_machine_s_own_cards_are_in(
 ) -> None:
     monkeypatch.setattr(look, "run", lambda *argv: json.dumps(routes) if "-4" in argv else "[]")
     assert look.peers() == peers
+
+
+def test_a_printer_is_opened_at_the_door_that_its_queue_uses_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    queues = tmp_path / "printers.conf"
+    uris = ("ipp://10.2.0.9/ipp/print", "ipps://[2001:db8::9]/ipp/print", "socket://10.2.0.9", "socket://10.2.0.8:9101",
+            "lpd://somebody@10.2.0.7/queue", "https://10.2.0.7:8443/ipp", "ipp://localhost:8631/ipp/print", "usb://A/B",
+            "smb://10.2.0.6:445/office", "ipp://no-such-host.invalid/", "ipp://10.2.0.5:none/", "file:///dev/null")  # fmt: skip
+    queues.write_text("".join(f"<Printer q{number}>\nDeviceURI {uri}\n</Printer>\n" for number, uri in enumerate(uris)))
+    monkeypatch.setattr(look, "QUEUES", queues)
+    assert look.printers() == [
+        "10.2.0.7 . 515", "10.2.0.7 . 8443", "10.2.0.8 . 9101", "10.2.0.9 . 631", "10.2.0.9 . 9100", "2001:db8::9 . 631",
+    ]  # fmt: skip
+    monkeypatch.setattr(look, "QUEUES", tmp_path / "none")
+    assert look.printers() == []
