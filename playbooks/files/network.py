@@ -26,6 +26,10 @@ TUNNEL, TUNNEL_SETTINGS = "wg-library", Path("/etc/wireguard/wg-library.conf")
 # Stands in these settings when what is browsed goes through the tunnel: see roles/vpn/templates/wg-library.conf.j2.
 TAKES_BROWSING = "# vpn.browsing: tunnelled"
 
+QUEUES = Path("/etc/cups/printers.conf")
+# Where CUPS knocks when a queue's address names no port.
+PRINT_PORTS = {"http": 80, "https": 443, "ipp": 631, "ipps": 631, "lpd": 515, "socket": 9100}
+
 # What never leaves a building or the provider's network (RFC 6890), and what is spoken to all at once. The rest is the internet.
 LOCAL = ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
          "198.18.0.0/15", "224.0.0.0/3")  # fmt: skip
@@ -119,13 +123,19 @@ def physical(device: str) -> bool:
     return not re.match(r"lo$|docker|br-|virbr|veth|wg|tun|tap|podman|cni", device)
 
 
-def printers() -> list[str]:
-    """Where the print queues lead to, as far as their addresses can be found out."""
-    path, found = Path("/etc/cups/printers.conf"), set()
-    for uri in re.findall(r"^DeviceURI (\S+)", path.read_text(), re.MULTILINE) if path.is_file() else ():
-        if uri.startswith(("ipp:", "ipps:", "http:", "https:", "lpd:", "socket:")):
-            found |= {single(one) for one in hosts(urlsplit(uri).hostname or "") if not one.is_loopback}
-    return ordered(found)
+def printers() -> list[tuple[Address, int]]:
+    """The doors that print queues lead to, as far as their addresses can be found out."""
+    text = QUEUES.read_text() if QUEUES.is_file() else ""
+    found = set()
+    for uri in re.findall(r"^DeviceURI (\S+)", text, re.MULTILINE):
+        try:
+            parts = urlsplit(uri)
+            usual = PRINT_PORTS[parts.scheme]
+            port = parts.port or usual
+        except (ValueError, KeyError):
+            continue
+        found |= {(one, port) for one in hosts(parts.hostname or "") if not one.is_loopback}
+    return sorted(found, key=lambda one: (one[0].version, int(one[0]), one[1]))
 
 
 def in_kernel() -> bool:
@@ -150,7 +160,7 @@ def internet(beside: Mapping[str, Any], source: Address | None = None) -> list[s
         *beside["shared_hosts"],
         *(single(one) for domain in beside["local_domains"] for one in domain["resolvers"]),
         *neighbourhoods(),
-        *printers(),
+        *(single(one) for one, _ in printers()),
         *([single(source)] if source else []),
     ]
     return ordered(without(everywhere(), apart))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from desk import Desk
+from faults import Faults
 from library import INSTANCE, LOOK, MACHINES, FirstDay, Library
 from readingroom.lab import Lab
 
@@ -22,6 +23,15 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     library.furnish({"public-1": "public", "staff-1": "staff"})
     yield library
     lab.destroy()
+
+
+@pytest.fixture(scope="session")
+def faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """What became of each fault, printed when all are tried."""
+    found = Faults()
+    yield found
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(found)
 
 
 @pytest.fixture(scope="session")

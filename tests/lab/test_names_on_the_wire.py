@@ -16,12 +16,14 @@ import pytest
 from checkout import eventually, uplink
 from desk import MACHINE, Desk, barcode
 from readingroom.lab import consortium, network
+from readingroom.lab.recipe import NETWORKS
 from stranger import stranger
 from wiretap import Heard, wiretap
 
 pytestmark = pytest.mark.lab
 ROLES = ("encrypted_dns", "firewall")
 RESOLVER, WEB = consortium.RESOLVER, consortium.WEB
+ROUTER = NETWORKS["room"].router
 STRANGER = "10.66.0.54"
 SETTINGS = "/etc/unbound/readingroom.conf"
 NAMED = f"{RESOLVER}#resolver.consortium.example"
@@ -155,7 +157,7 @@ while True:
 def portal(desk: Desk) -> Iterator[None]:
     """The library's router looks names up, and tells lies."""
     enter = ["nsenter", f"--net={network.NAMESPACES / desk.lab.places.switch}", sys.executable, "-I", "-c", _PORTAL]
-    process = subprocess.Popen([*enter, network.GATEWAY], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*enter, ROUTER], stdout=subprocess.PIPE)
     try:
         assert process.stdout
         assert process.stdout.readline()
@@ -172,10 +174,10 @@ def test_a_network_with_a_sign_in_page_can_be_signed_in_to_and_no_longer(desk: D
     desk.says("systemctl daemon-reload")
     with portal(desk):
         asked = f"timeout 5 getent ahostsv4 {barcode()}.example"
-        assert network.GATEWAY not in desk.says(asked, check=False)
+        assert ROUTER not in desk.says(asked, check=False)
         desk.says("systemctl start readingroom-sign-in")
-        eventually(lambda: network.GATEWAY in desk.says(asked, check=False), "the network's own names are not there")
-        assert network.GATEWAY in desk.says("nft list set inet readingroom sign_in4")
+        eventually(lambda: ROUTER in desk.says(asked, check=False), "the network's own names are not there")
+        assert ROUTER in desk.says("nft list set inet readingroom sign_in4")
         eventually(
             lambda: desk.says("systemctl is-active unbound", check=False) == "active", "it does not end by itself"
         )

@@ -1,7 +1,8 @@
 """Nobody is ever locked out: faults while new rules of the firewall, or new settings of sshd, are tried on a live machine.
 
 After each fault the machine lets a new connection in, is as it was or as it was to be and nothing between, and the next run
-brings it there. Old and new differ by one word of the policy. What is tried stands in the table that is printed at the end.
+brings it there. Old and new differ by one word of the policy. What is tried stands in the table that is printed at the end, with
+a gateway that is gone (test_on_the_wire.py), which takes a tunnel.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import ClassVar
 
 import pytest
 
+from faults import Faults
 from readingroom import controls, policy, toolkit
 from readingroom.apply import ApplyResult, Engine, harden
 from readingroom.apply.child import descendants
@@ -233,16 +235,6 @@ def sshd(lab: Lab, site: Site) -> Bench:
 @pytest.fixture(scope="module")
 def logins(lab: Lab, site: Site) -> Bench:
     return Logins(lab, site, old="ada, ben", new="ada")
-
-
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """What became of each fault, printed at the end."""
-    lines: list[str] = []
-    yield lines
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        lost = sum("LOST" in line for line in lines)
-        print("", *lines, f"{len(lines)} faults tried, machines lost: {lost}", sep="\n")
 
 
 class Running:
@@ -465,12 +457,12 @@ FAULTS: list[tuple[str, Fault, Engine, str, str]] = [
     ("what", "fault", "engine", "left", "words"), FAULTS, ids=lambda one: getattr(one, "__name__", one)
 )
 def test_a_fault_locks_nobody_out(
-    request: pytest.FixtureRequest, table: list[str], what: str, fault: Fault, engine: Engine, left: str, words: str
+    request: pytest.FixtureRequest, faults: Faults, what: str, fault: Fault, engine: Engine, left: str, words: str
 ) -> None:
     bench: Bench = request.getfixturevalue(what)
     bench.renew_role()
     bench.promise(bench.old)
-    if bench.state() != "old" or not any(line.startswith(what) for line in table):
+    if bench.state() != "old" or not faults.tried(what):
         before = bench.harden()
         assert before.ok, before.machines[MACHINE].message
         assert bench.state() == "old"
@@ -485,9 +477,8 @@ def test_a_fault_locks_nobody_out(
     bench.promise(bench.new)
     after = bench.harden()
     converged = after.ok and bench.state() == "new" and bench.reachable()
-    name, outcome = fault.__name__.replace("_", " "), "reachable" if reachable else "LOST"
-    then, took = "new" if converged else "NOT CONVERGED", time.monotonic() - began
-    table.append(f"{what:<9} {name:<58} {engine:<8} {outcome}, {state}, then {then} {took:5.1f} s")
+    name, took = fault.__name__.replace("_", " "), time.monotonic() - began
+    faults.add(what, name, engine, reachable=reachable, state=state, converged=converged, seconds=took)
     bench.old, bench.new = bench.new, bench.old  # where one fault ends, the next begins
     assert reachable, said
     assert state == left, said

@@ -6,7 +6,7 @@
 `resolvers`  the hosts that look names up for it, with its gateways, which often do
 `over_tls`   the resolvers that are asked over TLS: those that the library named, and those that are asked now
 `indoors`    the resolvers in the building that know the library's own domains
-`printers`   the hosts that its print queues lead to
+`printers`   the doors that its print queues lead to, each an address and a port
 `tunnelled`  the networks that are reached through the tunnel and in no other way
 `tunnel_ends`  where the tunnel leads to, with its port: each with `address` and `port`
 `sip_hosts`  the addresses of the library system that takes SIP2 over TLS
@@ -83,6 +83,11 @@ def indoors(asked: dict[str, Any]) -> list[str]:
     return ordered(single(one) for domain in domains for one in domain["resolvers"])
 
 
+def printers() -> list[str]:
+    """The doors that print queues lead to, as rules write them: no other door of a printer is opened."""
+    return [f"{host} . {port}" for host, port in network.printers()]
+
+
 def sip_hosts(server: str) -> list[str]:
     """Where the library system is, as far as its name can be looked up."""
     return ordered(single(one) for one in network.hosts(network.endpoint(server)[0])) if server != "none" else []
@@ -142,7 +147,7 @@ def main() -> None:
         "resolvers": resolvers(asked),
         "over_tls": over_tls(asked),
         "indoors": indoors(asked),
-        "printers": network.printers(),
+        "printers": printers(),
         "tunnelled": tunnelled(asked, source),
         "tunnel_ends": tunnel_ends(asked["beside"]["gateways"]),
         "sip_hosts": sip_hosts(asked["sip_server"]),

@@ -47,6 +47,10 @@ class Ages:
             self._clock_was_set = False
         self._passed = max(0.0, passed)
 
+    def knows(self, key: str, stamp: float) -> bool:
+        """Did the run before this one ask for it as well?"""
+        return f"{key} {stamp:.0f}" in self._before
+
     def of(self, key: str, stamp: float) -> float:
         """Seconds that `key` has been here; `stamp` is when it says it was made, and makes it a new thing."""
         key = f"{key} {stamp:.0f}"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import print_ipp as ipp
 from print_ages import Ages, Clock, read_state, write_state
+from print_backends import unreached
 from print_night import last_night
 
 SETTINGS = Path("/etc/readingroom/print-purge.json")
@@ -76,25 +77,30 @@ class Job:
     queue: str
 
 
-def fate(job: Job, settings: Settings, ages: Ages, unreachable: Iterable[str], now: float) -> str:
-    """What happens to a job: "keep", "purge", or "erase" for its document alone."""
+def fate(job: Job, settings: Settings, ages: Ages, stuck: bool, now: float) -> str:
+    """What happens to a job: "keep", "purge", or "erase" for its document alone; `stuck` when its printer does not answer."""
     if job.state >= CANCELED:
         age = ages.of(f"finished {job.id}", job.completed or job.created)
         if age >= settings.due(settings.job_history_seconds):
             return "purge"
         return "erase" if age >= settings.due(settings.finished_documents_seconds) else "keep"
     age = ages.of(f"job {job.id}", job.created)
-    stuck = job.queue in unreachable
     if settings.drop_failed:
         failed = job.state == STOPPED or (job.state in (PENDING, HELD) and FAILED in job.reasons)
-        tried = ages.of(f"started {job.id}", job.started) if job.state == PROCESSING and stuck else 0
-        if failed or tried >= UNREACHABLE_GRACE:
+        if failed or (job.state == PROCESSING and stuck and tried_for_long(job, ages)):
             return "purge"
     if not unclaimed(age, settings, now):
         return "keep"
     printing = job.state == PROCESSING and not stuck
     may_finish = age < settings.due(settings.unclaimed_seconds) + PRINTING_GRACE
     return "keep" if printing and may_finish else "purge"
+
+
+def tried_for_long(job: Job, ages: Ages) -> bool:
+    """Whether a job has sought its printer for long enough, and did so at the last run as well: any link breaks for a moment."""
+    key = f"started {job.id}"
+    known, age = ages.knows(key, job.started), ages.of(key, job.started)
+    return known and age >= UNREACHABLE_GRACE
 
 
 def unclaimed(age: float, settings: Settings, now: float) -> bool:
@@ -143,7 +149,7 @@ def _job(group: ipp.Group) -> Job:
 
 
 def unreachable_queues(cups: ipp.Cups) -> set[str]:
-    """Queues whose printer does not answer. Raises NoAnswer."""
+    """Queues whose printer does not answer, by their own word. Raises NoAnswer."""
     wanted = ipp.keyword("requested-attributes", "printer-name", "printer-state-reasons")
     found = set()
     for group in cups.ask(ipp.CUPS_GET_PRINTERS, ipp.user("root"), wanted).each(4):
@@ -202,8 +208,10 @@ class Purge:
         except ipp.NoAnswer:
             self._by_files(files)
             return
+        lost = unreached()
         for job in jobs:
-            verdict = fate(job, self.settings, self._ages, unreachable, self._now)
+            stuck = job.id in lost or job.queue in unreachable
+            verdict = fate(job, self.settings, self._ages, stuck, self._now)
             if verdict == "purge":
                 self._delete_job(job, files)
             elif verdict == "erase":

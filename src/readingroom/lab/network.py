@@ -1,7 +1,7 @@
-"""A network for one lab instance: a bridge in a namespace of its own, one cable to each machine's namespace, and a consortium.
+"""Networks for one lab instance: bridges in a namespace of their own, one cable to each machine's namespace, and a consortium.
 
-The bridge's namespace is the library's router: behind it lies the consortium's network, and nothing else. None of it touches
-the host's own network, and there is no way out of it. Since every instance has a namespace
+The bridges' namespace is the library's router, between its own networks; behind it lies the consortium's, and nothing else.
+None of it touches the host's own network, and there is no way out of it. Since every instance has a namespace
 of its own, all of them can use the same addresses. Must not know what a machine is besides its addresses.
 """
 
@@ -12,14 +12,13 @@ from pathlib import Path
 
 from . import consortium
 from .errors import LabError
-from .recipe import Machine
+from .recipe import NETWORKS, Machine, Network
 
 NAMESPACES = Path("/run/netns")
-GATEWAY, GATEWAY6 = "10.77.0.254", "fd77::254"
 VISITOR = Machine("visitor", "", "", 200)
 # The library's router on its other side.
 ROUTER, ROUTER6 = "10.66.0.254", "fd66::254"
-_BRIDGE, _UPLINK = "br0", "uplink"
+_UPLINK = "uplink"
 
 
 def _ip(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -60,20 +59,27 @@ def delete(namespace: str) -> None:
 
 
 def ensure_switch(switch: str, visitor: str, beyond: str) -> None:
-    """Make the instance's bridge, its visitor and what is beyond its router, unless they are there."""
-    if not exists(switch) or GATEWAY not in _ip("-n", switch, "addr", "show", _BRIDGE, check=False).stdout:
-        _make_switch(switch)
+    """Make the instance's bridges, its visitor and what is beyond its router, unless they are there."""
+    if not exists(switch):
+        _create(switch)
+    for name, network in NETWORKS.items():
+        if network.router not in _ip("-n", switch, "addr", "show", _bridge(name), check=False).stdout:
+            _make_bridge(switch, _bridge(name), network)
     if not exists(visitor) or _ip("-n", switch, "link", "show", f"v-{VISITOR.name}", check=False).returncode:
         plug(switch, visitor, VISITOR)
     if not exists(beyond) or _ip("-n", switch, "link", "show", _UPLINK, check=False).returncode:
         _make_consortium(switch, beyond)
 
 
-def _make_switch(switch: str) -> None:
-    _create(switch)
-    _ip("-n", switch, "link", "add", _BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
-    _address(switch, _BRIDGE, f"{GATEWAY}/24", f"{GATEWAY6}/64")
-    _ip("-n", switch, "link", "set", _BRIDGE, "up")
+def _bridge(network: str) -> str:
+    return f"br{list(NETWORKS).index(network)}"
+
+
+def _make_bridge(switch: str, bridge: str, network: Network) -> None:
+    _ip("-n", switch, "link", "delete", bridge, check=False)
+    _ip("-n", switch, "link", "add", bridge, "type", "bridge", "stp_state", "0", "forward_delay", "0")
+    _address(switch, bridge, f"{network.router}/24", f"{network.router6}/64")
+    _ip("-n", switch, "link", "set", bridge, "up")
 
 
 def _make_consortium(switch: str, beyond: str) -> None:
@@ -126,22 +132,22 @@ def _address(namespace: str, card: str, four: str, six: str) -> None:
 
 
 def plug(switch: str, namespace: str, machine: Machine) -> None:
-    """Give the machine a fresh namespace with an eth0 on the bridge."""
-    port = f"v-{machine.name}"
+    """Give the machine a fresh namespace with an eth0 on its network's bridge."""
+    port, network = f"v-{machine.name}", NETWORKS[machine.network]
     _create(namespace)
     _ip("-n", switch, "link", "delete", port, check=False)
     _ip("-n", switch, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace)
     # the same card each time: the neighbours would go on talking to the old one for most of a minute
     _ip("-n", namespace, "link", "set", "eth0", "address", f"02:52:52:00:00:{machine.host:02x}")
-    _ip("-n", switch, "link", "set", port, "master", _BRIDGE, "up")
+    _ip("-n", switch, "link", "set", port, "master", _bridge(machine.network), "up")
     _ip("-n", namespace, "addr", "add", f"{machine.address}/24", "dev", "eth0")
     _ip("-n", namespace, "link", "set", "eth0", "up")
-    _ip("-n", namespace, "route", "add", "default", "via", GATEWAY)
+    _ip("-n", namespace, "route", "add", "default", "via", network.router)
     if (
         _ip("-n", namespace, "addr", "add", f"{machine.address6}/64", "dev", "eth0", "nodad", check=False).returncode
         == 0
     ):
-        _ip("-n", namespace, "route", "add", "default", "via", GATEWAY6, check=False)
+        _ip("-n", namespace, "route", "add", "default", "via", network.router6, check=False)
 
 
 def unplug(switch: str, namespace: str, machine: Machine) -> None:

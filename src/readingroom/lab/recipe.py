@@ -25,6 +25,32 @@ BUILDERS = ("customize-image", "repository.py")
 
 
 @dataclass(frozen=True)
+class Network:
+    """One of the library's own networks: how its addresses begin, and the router's own in it."""
+
+    four: str
+    six: str
+
+    def address(self, host: int) -> str:
+        return f"{self.four}.{host}"
+
+    def address6(self, host: int) -> str:
+        return f"{self.six}::{host}"
+
+    @property
+    def router(self) -> str:
+        return self.address(254)
+
+    @property
+    def router6(self) -> str:
+        return self.address6(254)
+
+
+# The room, where patrons and staff sit, and the back office, where equipment stands that they use from there.
+NETWORKS = {"room": Network("10.77.0", "fd77"), "back": Network("10.78.0", "fd78")}
+
+
+@dataclass(frozen=True)
 class Machine:
     """A machine of the lab: what it is called, what it runs, what it is for, and its addresses."""
 
@@ -32,14 +58,15 @@ class Machine:
     suite: str
     machine_class: str
     host: int
+    network: str = "room"
 
     @property
     def address(self) -> str:
-        return f"10.77.0.{self.host}"
+        return NETWORKS[self.network].address(self.host)
 
     @property
     def address6(self) -> str:
-        return f"fd77::{self.host}"
+        return NETWORKS[self.network].address6(self.host)
 
 
 @dataclass(frozen=True)
@@ -115,7 +142,10 @@ def parse(data: dict[str, Any], files: str) -> Recipe:
             masked_units=tuple(parts["masked_units"]),
             digest=hashlib.sha256(text.encode()).hexdigest()[:12],
         )
-    machines = {name: Machine(name, of["suite"], of["class"], of["host"]) for name, of in data["machines"].items()}
+    machines = {
+        name: Machine(name, of["suite"], of["class"], of["host"], of.get("network", "room"))
+        for name, of in data["machines"].items()
+    }
     return Recipe(images, machines, tuple(data["start"]))
 
 

@@ -171,13 +171,19 @@ class _Merger:
             key = self._catalogue.keys[key_name]
             before = base.values[key_name]
             if key.type.looser(setting.value, before.value):
-                control = self._catalogue.owners[key_name].id
+                control = self._catalogue.owners[key_name]
+                # a waiver gives one value of a promise, and none of what belongs to it
+                leave = (
+                    f"add a waiver of {control.id} for the machine"
+                    if control.key == key_name
+                    else f"let {base.name} have it, and its other machines be a stricter class of their own"
+                )
                 self._problems.add(
                     setting.place,
                     f"{key_name} is looser than the library's own policy",
                     "looser-than-policy",
                     facts=[("you asked for", show(setting.value)), (f"{base.name} has", show(before.value))],
-                    mend=f"{key.type.within(before.value)}, or add a waiver of {control} for the machine",
+                    mend=f"{key.type.within(before.value)}, or {leave}",
                 )
                 continue
             self._check_minimum(key, setting.value, setting.place)

@@ -58,7 +58,7 @@ POLICY: dict[str, Any] = {
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     monkeypatch.setattr(network, "neighbourhoods", lambda: ["192.0.2.0/25", "2001:db8:1::/64"])
-    monkeypatch.setattr(network, "printers", lambda: ["198.51.100.77/32"])
+    monkeypatch.setattr(network, "printers", lambda: [(network.address("198.51.100.77"), 631)])
     return [ipaddress.ip_network(one) for one in network.internet(POLICY, network.address("2001:db8:9::5"))]
 
 
@@ -88,3 +88,19 @@ def test_without_takes_nothing_else_away() -> None:
         "10.0.0.2/31", "10.0.0.0/32", "fd00::/64",
     ]  # fmt: skip
     assert network.without(["10.0.0.0/30"], ["10.0.0.0/8"]) == []
+
+
+def test_a_printer_s_door_is_the_one_that_its_queue_uses_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    queues = tmp_path / "printers.conf"
+    uris = ("ipp://10.2.0.9/ipp/print", "ipps://[2001:db8::9]/ipp/print", "socket://10.2.0.9", "socket://10.2.0.8:9101",
+            "lpd://somebody@10.2.0.7/queue", "https://10.2.0.7:8443/ipp", "ipp://localhost:8631/ipp/print", "usb://A/B",
+            "smb://10.2.0.6:445/office", "ipp://no-such-host.invalid/", "ipp://10.2.0.5:none/", "file:///dev/null")  # fmt: skip
+    queues.write_text("".join(f"<Printer q{number}>\nDeviceURI {uri}\n</Printer>\n" for number, uri in enumerate(uris)))
+    monkeypatch.setattr(network, "QUEUES", queues)
+    assert [f"{host} . {port}" for host, port in network.printers()] == [
+        "10.2.0.7 . 515", "10.2.0.7 . 8443", "10.2.0.8 . 9101", "10.2.0.9 . 631", "10.2.0.9 . 9100", "2001:db8::9 . 631",
+    ]  # fmt: skip
+    monkeypatch.setattr(network, "QUEUES", tmp_path / "none")
+    assert network.printers() == []

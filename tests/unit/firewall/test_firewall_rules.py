@@ -14,8 +14,9 @@ from readingroom.apply.rendering import render_file
 TEMPLATE = toolkit.root() / "roles" / "firewall" / "templates" / "firewall.nft.j2"
 FOUND: dict[str, Any] = {
     "admins": ["203.0.113.5/32"], "ssh_ports": [22, 2222], "peers": ["10.0.0.0/24", "fe80::/10"],
-    "resolvers": ["10.0.0.1/32"], "printers": [], "sip_hosts": ["192.0.2.7/32"], "over_tls": ["9.9.9.9/32"],
-    "indoors": ["10.0.0.53/32"], "tunnelled": ["10.88.0.0/24", "fd88::/64"],
+    "resolvers": ["10.0.0.1/32"], "printers": ["10.0.0.9 . 631", "2001:db8::9 . 9100"],
+    "sip_hosts": ["192.0.2.7/32"], "over_tls": ["9.9.9.9/32"], "indoors": ["10.0.0.53/32"],
+    "tunnelled": ["10.88.0.0/24", "fd88::/64"],
     "tunnel_ends": [{"address": "192.0.2.1", "port": 51820}],
 }  # fmt: skip
 POLICIES = [
@@ -131,3 +132,14 @@ def test_a_public_station_gets_out_to_the_library_system_and_nowhere_else_on_its
     assert text.index("tcp dport 6443 ip daddr @sip4 accept") < text.index(
         "ip daddr @peers4", text.index("chain output")
     )
+
+
+def test_a_printer_in_a_closed_network_is_reached_at_its_door() -> None:
+    text = rules(
+        firewall_incoming="listed", firewall_outgoing="listed", firewall_peers="isolated", firewall_visit_log="nothing",
+        firewall_closed_networks=["10.0.0.0/24", "2001:db8::/64"],
+    )  # fmt: skip
+    for family, door in (("4", "10.0.0.9 . 631"), ("6", "2001:db8::9 . 9100")):
+        assert f"elements = {{ {door} }}" in text
+        assert text.index(f"@printers{family} accept") < text.index(f"@closed{family} reject")
+    assert text.count("@printers") == 2, "a printer is reached by another rule as well"

@@ -26,10 +26,10 @@ NOW = 1_800_000_000.0
 PENDING, HELD, PROCESSING, STOPPED, CANCELED, ABORTED, COMPLETED = range(3, 10)
 
 
-def decided(state: int, age: float, settings: Settings = HOUR, reasons: str = "", unreachable: str = "") -> str:
+def decided(state: int, age: float, settings: Settings = HOUR, reasons: str = "", stuck: bool = False) -> str:
     born = int(NOW - age)
     job = Job(7, state, born, born, born if state >= CANCELED else 0, (reasons,), "desk")
-    return fate(job, settings, Ages({}, Clock(NOW, 1, "b")), [unreachable], NOW)
+    return fate(job, settings, Ages({}, Clock(NOW, 1, "b")), stuck, NOW)
 
 
 @pytest.mark.parametrize("state", [PENDING, HELD, STOPPED])
@@ -48,7 +48,7 @@ def test_a_job_on_its_way_to_the_paper_may_finish_but_not_for_ever() -> None:
 
 
 def test_a_job_whose_printer_does_not_answer_is_not_printing() -> None:
-    assert decided(PROCESSING, 3600, unreachable="desk") == "purge"
+    assert decided(PROCESSING, 3600, stuck=True) == "purge"
 
 
 def test_with_abort_a_job_that_failed_goes_at_once() -> None:
@@ -57,8 +57,21 @@ def test_with_abort_a_job_that_failed_goes_at_once() -> None:
     assert decided(STOPPED, 1, abort) == "purge"
     assert decided(PENDING, 1, abort) == "keep"
     assert decided(HELD, 1, abort, reasons="job-hold-until-specified") == "keep"
-    assert decided(PROCESSING, 301, abort, unreachable="desk") == "purge"
-    assert decided(PROCESSING, 60, abort, unreachable="desk") == "keep"
+
+
+def test_with_abort_a_job_whose_printer_does_not_answer_goes_after_five_minutes() -> None:
+    abort, started = replace(HOUR, drop_failed=True), int(NOW) - 200
+    job = Job(7, PROCESSING, started, started, 0, (), "desk")
+    before = Ages({}, Clock(NOW, 1, "b"))
+    assert fate(job, abort, before, True, NOW) == "keep"
+    after = Ages(before.as_state(), Clock(NOW + 180, 181, "b"))
+    assert fate(job, abort, after, True, NOW + 180) == "purge"
+    later = Ages(after.as_state(), Clock(NOW + 360, 361, "b"))
+    assert fate(job, abort, later, False, NOW + 360) == "keep", "it has been reached by now"
+
+
+def test_a_job_that_prints_for_long_may_lose_its_printer_for_a_moment() -> None:
+    assert decided(PROCESSING, 1000, replace(HOUR, drop_failed=True), stuck=True) == "keep"
 
 
 def test_at_night_everything_goes_that_came_before() -> None:
