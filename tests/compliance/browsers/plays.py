@@ -29,7 +29,7 @@ PLAYS = (
 # How long a browser is left to itself, counted from when it is up. Without a policy, both have asked for their makers'
 # servers by then, or the check says that it can tell nothing; `make bench` leaves them alone for longer.
 DWELL_SECONDS = 12
-# A play that takes longer hangs: others come first, so on a busy machine it takes its time.
+# A play that takes longer hangs; on a busy computer it takes its time.
 LONGEST_SECONDS = 360
 
 _INSTALLED = """

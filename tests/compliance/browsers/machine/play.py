@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 import chromium
 import firefox
 import pages
-from launch import IDLE
 from seat import Seat
 
 # What somebody at the machine could have written into the profile, to get rid of what is promised.
@@ -139,11 +138,7 @@ def _filled(seat: Seat, name: str, type_: Callable[[], Any]) -> None:
 
 
 def _idle(seat: Seat, began: float, dwell: float) -> None:
-    """Leave the browser to itself until it has been up for so long: the one thing that has no event to wait for.
-
-    Meanwhile another play may begin, so this one says that it is idle.
-    """
-    print(IDLE, flush=True)
+    """Leave the browser to itself until it has been up for so long: the one thing that has no event to wait for."""
     seat.record.wait(lambda: False, max(0.0, began + dwell - time.monotonic()))
 
 
