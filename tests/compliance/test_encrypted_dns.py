@@ -14,7 +14,7 @@ from testinfra.host import Host
 
 from readingroom.verify import probe
 from readingroom.verify.api import NOTHING, Promise, control
-from readingroom.verify.wire import Place, Wire, off_internet, somewhere
+from readingroom.verify.wire import FRAMES, Place, Wire, off_internet, somewhere
 
 FAMILIES = pytest.mark.parametrize("six", [False, True], ids=["IPv4", "IPv6"])
 
@@ -22,8 +22,7 @@ FAMILIES = pytest.mark.parametrize("six", [False, True], ids=["IPv4", "IPv6"])
 _WATCHED = r"""
 import json, socket, struct, subprocess, sys, time
 name, resolvers, local = json.load(sys.stdin)
-card = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-card.setblocking(False)
+card = watching(OUTGOING)
 asking = subprocess.Popen(["getent", "ahosts", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 word = name.partition(".")[0].lower().encode()
 seen = {"readable": 0, "clear": 0, "encrypted": 0, "elsewhere": 0}
@@ -153,7 +152,7 @@ def test_a_name_leaves_the_machine_encrypted_only(host: Host, promise: Promise) 
     if promise.value == "plain":
         promise.observed(NOTHING)
         return
-    seen = ask(host, _WATCHED, f"{probe.canary()}.example", addresses(promise), local(promise))
+    seen = ask(host, FRAMES + _WATCHED, f"{probe.canary()}.example", addresses(promise), local(promise))
     assert not seen["readable"], (
         f"{seen['readable']} packets held a name that was looked up, readable by everybody on the way"
     )

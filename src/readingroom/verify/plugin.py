@@ -67,9 +67,8 @@ class CompliancePlugin:
     @contextmanager
     def _alone(self, what: str) -> Iterator[None]:
         with self._job.log.with_name(f".{self._job.machine}.{what}.lock").open("w") as lock:
-            left = signal.alarm(0)  # waiting for the others is no part of this test's time
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            signal.alarm(left)
+            with probe.time_out():
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         time.sleep(0.1)  # or this worker's next test would always be first
 

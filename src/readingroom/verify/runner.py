@@ -1,7 +1,7 @@
 """Asks every machine of a site at once, one process for each role's checks, and gathers the evidence.
 
 Checks mostly wait: for a printer, a login, a browser. A role's checks run one after the other, since they may want the
-same account or service; different roles' checks run side by side.
+same account or service; different roles' checks run side by side, those of the roles that have most of them first.
 
 Expectations come from `build/<site>/expectations.json` and from nowhere else: what was promised, never what was done.
 Must not know roles, and must not change a machine.
@@ -134,18 +134,19 @@ def run(
             with lock:
                 on_event(event)
 
-    def job(name: str, role: str, tested: Collection[str], places: tuple[Vantage, ...]) -> Job:
+    def answer(name: str, role: str, tested: Collection[str], places: tuple[Vantage, ...]) -> _Answer:
         promised = expectations["machines"][name]
         bound = [
             check for check in checks if check.control in tested and promised["controls"][check.control]["role"] == role
         ]
-        return Job(
+        job = Job(
             machine=name, start=tuple(start(site, name)), ssh_config=site.ssh_config, vantages=places,
             expectations=promised,
             controls=tuple(sorted({check.control for check in bound})), tests_dir=tests,
             files=tuple(sorted({check.path for check in bound})), log=folder / f"{name}.{role}.log",
             shuffle=shuffle,
         )  # fmt: skip
+        return _Answer(job, len(bound), tell, stop)
 
     pool = ThreadPoolExecutor(max_workers=4 * (os.cpu_count() or 1))
     asked: dict[str, _Machine] = {}
@@ -156,11 +157,11 @@ def run(
             # a machine with nothing to test is asked for its name all the same: is it there?
             roles_tested = sorted({promised["controls"][control]["role"] for control in tested}) or ["nothing"]
             places = vantages(site, name, [other for other in expectations["machines"] if other != name])
-            answers = [_Answer(job(name, role, tested, places), tell, stop) for role in roles_tested]
-            machine = _Machine(name, wanted, answers)
-            asked[name] = machine
+            asked[name] = _Machine(name, wanted, [answer(name, role, tested, places) for role in roles_tested])
             tell(Started(name, len(wanted)))
-            machine.ask(pool, tell)
+        turns = [(machine, one) for machine in asked.values() for one in machine.answers]
+        for machine, one in sorted(turns, key=lambda turn: -turn[1].checks):
+            machine.ask(one, pool, tell)
         for machine in asked.values():
             machine.wait()
     finally:
@@ -184,20 +185,21 @@ class _Machine:
     chosen: Sequence[str]
     answers: list[_Answer]
     _waiting: list[Future[None]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _heard: int = 0
 
-    def ask(self, pool: ThreadPoolExecutor, tell: OnEvent) -> None:
-        """Have the workers begin; whoever is last says that the machine is finished."""
-        lock, left = threading.Lock(), [len(self.answers)]
+    def ask(self, answer: _Answer, pool: ThreadPoolExecutor, tell: OnEvent) -> None:
+        """Have the worker of a role begin when its turn comes; whoever is last says that the machine is finished."""
 
-        def gather(answer: _Answer) -> None:
+        def gather() -> None:
             answer.gather()
-            with lock:
-                left[0] -= 1
-                last = left[0] == 0
+            with self._lock:
+                self._heard += 1
+                last = self._heard == len(self.answers)
             if last:
                 tell(Finished(self.name, self.lost))
 
-        self._waiting = [pool.submit(gather, answer) for answer in self.answers]
+        self._waiting.append(pool.submit(gather))
 
     def wait(self) -> None:
         """Until all workers have ended; raises what one of them raised."""
@@ -230,9 +232,10 @@ class _Machine:
 
 @dataclass
 class _Answer:
-    """What the worker of one role said of one machine."""
+    """What the worker of one role said of one machine; `checks` is how many it carries out."""
 
     job: Job
+    checks: int
     tell: OnEvent
     stop: threading.Event
     os: str | None = None

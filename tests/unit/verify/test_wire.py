@@ -11,7 +11,7 @@ import pytest
 
 from readingroom.verify import wire
 from readingroom.verify.connection import goes_directly
-from readingroom.verify.wire import departs, knocks, listens
+from readingroom.verify.wire import departs, frames, knocks, listens
 
 PORTS = struct.pack("!HH", 50000, 443)
 
@@ -54,6 +54,61 @@ def test_only_a_knock_at_a_port_that_is_watched_counts_as_an_arrival(
     kind: int, frame: bytes, who: tuple[str, str] | None
 ) -> None:
     assert listens.knocking(kind, frame, frozenset({443})) == who
+
+
+# What the kernel keeps beside a frame, as a filter of frames.py reads it.
+CARD, KIND, PROTOCOL = 0xFFFFF008, 0xFFFFF004, 0xFFFFF000
+
+
+def passes(program: bytes, frame: bytes, beside: dict[int, int]) -> bool:
+    """Carry a filter out as the kernel does."""
+    steps = list(struct.iter_unpack("=HBBI", program))
+    at = head = value = 0
+    while True:
+        what, yes, no, number = steps[at]
+        at += 1
+        match what:
+            case 0x20:
+                value = beside[number]
+            case 0x28:
+                value = int.from_bytes(frame[number : number + 2])
+            case 0xB1:
+                head = 4 * (frame[number] & 15)
+            case 0x48:
+                value = int.from_bytes(frame[head + number : head + number + 2])
+            case 0x15:
+                at += yes if value == number else no
+            case 0x05:
+                at += number
+            case 0x06:
+                return number > 0
+
+
+@pytest.mark.parametrize(("frame", "protocol", "card", "kind", "through"), [
+    (ip4(6, "10.0.0.9", "10.0.0.1"), 0x0800, 7, 0, True),
+    (ip4(17, "10.0.0.9", "10.0.0.1", options=bytes(8)), 0x0800, 7, 0, True),
+    (ip6(6, "fd77::9", "fd77::1"), 0x86DD, 7, 0, True),
+    (ip6(6, "fd77::9", "fd77::1"), 0x86DD, 1, 0, False),  # the machine talks to itself
+    (ip4(6, "10.0.0.9", "10.0.0.1"), 0x0800, 7, 4, False),  # what it sends
+    (ip4(6, "10.0.0.9", "10.0.0.1", struct.pack("!HH", 443, 22)), 0x0800, 7, 0, False),
+    (ip6(6, "fd77::9", "fd77::1", struct.pack("!HH", 443, 22)), 0x86DD, 7, 0, False),
+    (bytes(60), 0x0806, 7, 0, False),
+])  # fmt: skip
+@pytest.mark.parametrize("ports", [{443}, {443, 80, 5353, 60000}])
+def test_the_kernel_hands_over_what_comes_to_a_canary_port_by_a_card(
+    frame: bytes, protocol: int, card: int, kind: int, through: bool, ports: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: {"lo": 1}[name])
+    beside = {CARD: card, KIND: kind, PROTOCOL: protocol}
+    assert passes(frames.only(frames.ARRIVING, ports), frame, beside) is through
+
+
+@pytest.mark.parametrize(("card", "kind", "through"), [(7, 4, True), (7, 0, False), (1, 4, False)])
+def test_the_kernel_hands_over_whatever_leaves_by_a_card(
+    card: int, kind: int, through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: {"lo": 1}[name])
+    assert passes(frames.only(frames.OUTGOING), bytes(60), {CARD: card, KIND: kind}) is through
 
 
 def test_a_refusal_is_an_answer_and_a_connection_as_well() -> None:

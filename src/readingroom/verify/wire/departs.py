@@ -17,9 +17,10 @@ import sys
 import time
 from typing import Any
 
-OUTGOING = 4  # PACKET_OUTGOING
+from readingroom.verify.wire.frames import IP4, IP6, OUTGOING, watching
+
 PATIENCE = 0.7
-IP4, ARP, IP6 = 0x0800, 0x0806, 0x86DD
+ARP = 0x0806
 PROTOCOLS = {6: "tcp", 17: "udp"}
 
 
@@ -63,8 +64,7 @@ def main() -> None:
     """Listen at the cards, try everything, and answer."""
     asked = json.load(sys.stdin)
     to, beside = asked["to"], {"lo", *asked["beside"]}
-    card = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-    card.setblocking(False)
+    card = watching(OUTGOING)
     watch = selectors.DefaultSelector()
     watch.register(card, selectors.EVENT_READ)
     sockets: list[socket.socket] = []

@@ -1,9 +1,9 @@
 """Waits at this machine's doors and cards for what others send: says what arrived at a card, and what a program got to hear.
 
-Runs on the machine, as root. In: {"word", "scanned": [ports], "seconds"}. First it writes one line with the canary ports it
-listens on, TCP and UDP, both families. Then, each time it is asked (SIGHUP): {"arrived": {own address: [who knocked there, as
-seen at the card]}, "heard": [canary ports that heard the word]}. It ends at SIGTERM, or after so many seconds.
-Standard library only.
+Runs on the machine, as root. In: {"word", "seconds"}. First it writes one line with the canary ports it listens on, TCP and
+UDP, both families. Then, each time it is asked (SIGHUP): {"arrived": {own address: [who knocked there at a canary port, as seen
+at the card]}, "heard": [canary ports that heard the word]}. It ends at SIGTERM, or after so many seconds.
+Only canary ports count, since at others somebody else may be at work: our own connection is one to ssh's. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import struct
 import sys
 import time
 
-IP4, IP6 = 0x0800, 0x86DD
+from readingroom.verify.wire.frames import ARRIVING, IP4, IP6, watching
 
 
 def knocking(kind: int, frame: bytes, ports: frozenset[int]) -> tuple[str, str] | None:
@@ -56,13 +56,12 @@ def doors() -> dict[str, socket.socket]:
 class Listener:
     """What came so far."""
 
-    def __init__(self, word: bytes, scanned: frozenset[int]) -> None:
+    def __init__(self, word: bytes) -> None:
         self.word = word
         self.doors = doors()
         self.ports = {name: int(one.getsockname()[1]) for name, one in self.doors.items()}
-        self.scanned = scanned | frozenset(self.ports.values())
-        self.card = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-        self.card.setblocking(False)
+        self.watched = frozenset(self.ports.values())
+        self.card = watching(ARRIVING, self.watched)
         self.arrived: dict[str, list[str]] = {}
         self.heard: set[str] = set()
 
@@ -71,7 +70,7 @@ class Listener:
         with contextlib.suppress(BlockingIOError):
             while True:
                 frame, (card, kind, direction, *_) = self.card.recvfrom(200)
-                if direction == 0 and card != "lo" and (found := knocking(kind, frame, self.scanned)):
+                if direction == 0 and card != "lo" and (found := knocking(kind, frame, self.watched)):
                     self._arrived(*found)
         for name, door in self.doors.items():
             with contextlib.suppress(BlockingIOError):
@@ -96,7 +95,7 @@ class Listener:
 def main() -> None:
     """Listen until told to stop."""
     asked = json.loads(sys.argv[1])
-    listener = Listener(asked["word"].encode(), frozenset(asked["scanned"]))
+    listener = Listener(asked["word"].encode())
     asleep, awake = socket.socketpair()
     awake.setblocking(False)
     signal.signal(signal.SIGTERM, lambda *_: awake.send(b"."))
