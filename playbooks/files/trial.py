@@ -14,11 +14,12 @@ Which of `keep` and the timer comes first is decided by who renames the mark `ar
 A request on standard input: the role's trial, and the `file`, its `mode` and its `content` unless it is `lasting`. Exit code
 0, or 1 with plain words on standard error. The steps `check`, `save`, `load` and `restore` are shell lines of the role's own,
 with $FILE (what was staged) and $FOLDER (a place in memory, or on the disk); `release` comes before the file takes its place,
-where `load` stands in the way. Standard library only; it knows no role.
+where `load` stands in the way, and `settle` after it. Standard library only; it knows no role.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -92,6 +93,8 @@ class Trial:
         except (Failed, OSError):
             self._restore()
             raise
+        with contextlib.suppress(Failed):  # the file is kept, and the role looks whether it is at work
+            self._step("settle")
         self._clear()
 
     def back(self) -> None:

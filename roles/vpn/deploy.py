@@ -25,7 +25,7 @@ def apply(variables: dict[str, Any]) -> None:
             make = role.on_machine("wireguard_key.py", "/etc/wireguard/readingroom.next.key")
             role.script("Make the key that it changes to", make)
         role.files()
-        commit_confirmed(role)
+        tried = commit_confirmed(role)
         role.units()
         role.flush()
         if role["__vpn_changes_key"]:
@@ -35,8 +35,7 @@ def apply(variables: dict[str, Any]) -> None:
             role.script("Change over to the next key", change)
         if role["vpn_browsing"] == "tunnelled" and not role.found["browses"] and not role.check:
             role.look()
-            commit_confirmed(role)
-            role.units()
+            commit_confirmed(role, tell=not tried)
         if role["__vpn_wanted"] and not role.check:
             role.look()
             _tell(role)

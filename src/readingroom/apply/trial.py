@@ -25,27 +25,30 @@ PATIENCE = 6.0  # seconds in which a refusal may still be a daemon that starts a
 GRACE = 30.0  # seconds after the timer in which the machine must answer again
 
 
-def commit_confirmed(role: Role) -> None:
+def commit_confirmed(role: Role, *, tell: bool = True) -> bool:
     """Bring the files of the role's list that name a trial to the machine, where they differ or are not at work.
 
+    Returns whether one of them was. What a role tries for the second time is one change: it need not `tell` of it again.
     A trial's `working` says whether the running system follows the file that is there. When the machine could not be reached with
     it, the former settings are back: raises `PyinfraError`, or `ShellLost` where the run's own connection went as well.
     """
-    for item in role.wanted("files"):
-        if "tried" in item:
-            _commit_confirmed(role, role[item["tried"]], item)
+    tried = [_commit_confirmed(role, role[one["tried"]], one, tell) for one in role.wanted("files") if "tried" in one]
+    return any(tried)
 
 
-def _commit_confirmed(role: Role, trial: Mapping[str, Any], item: Mapping[str, Any]) -> None:
+def _commit_confirmed(role: Role, trial: Mapping[str, Any], item: Mapping[str, Any], tell: bool) -> bool:
     pending = role.pending(item)
     if pending is None and trial.get("working", True):
-        return
+        return False
     if not role.check:
         _try({**trial, "file": item["path"], "mode": item["mode"], "content": role.content(item).decode()})
+    if not tell:
+        return True
     if pending is None:
         role.script(f"Bring {item['path']} to work", ":")
     else:
         role.script(pending.what, ":", item.get("triggers", ()), pending.detail, act="write", subject=item["path"])
+    return True
 
 
 def commit_confirmed_change(role: Role, name: str, what: str, script: str, steps: Sequence[str]) -> None:
