@@ -236,5 +236,5 @@ def test_a_gateway_that_is_gone_locks_nobody_out(desk: Desk, faults: Faults) -> 
     assert reachable
     assert state == "new"
     assert "the gateway does not answer" in said
-    assert "changes made" in said
+    assert "1 change made" in said
     assert converged
