@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -155,5 +156,7 @@ def test_the_machine_s_journal_holds_no_command_of_ours(lab: Lab, site: Site, en
     told = [line for line in commands if "reading-room-ready" not in line and "BECOME-SUCCESS" not in line]
     assert told == []
     names = {str(path.name) for path in Path(site.root, "roles").iterdir()}
-    assert [name for name in names if name in journal] == []
+    # a machine that has just started tells of its units, ours among them
+    ours = re.sub(r"readingroom-[a-z-]+\.[a-z]+", "", journal)
+    assert [name for name in names if name in ours] == []
     assert "ansible" not in journal.lower()
