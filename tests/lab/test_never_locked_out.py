@@ -327,7 +327,7 @@ def the_wrong_networks_to_administer_from(bench: Bench, engine: Engine) -> str:
 
 
 def those_and_no_way_to_see_who_came_in(bench: Bench, engine: Engine) -> str:
-    bench.edit("files/firewall_look.py", 'word.startswith(b"SSH_CONNECTION=")', "False")
+    bench.edit("files/firewall_look.py", "network.came_in() or (None, None)", "(None, None)")
     return the_wrong_networks_to_administer_from(bench, engine)
 
 
