@@ -102,6 +102,12 @@ def endpoint(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def tunnel_ends(gateways: Iterable[Mapping[str, str]]) -> list[tuple[Address, int]]:
+    """Where a tunnel leads to, with its port, as far as names can be looked up."""
+    ends = (endpoint(one["endpoint"]) for one in gateways)
+    return [(one, port) for host, port in ends for one in hosts(host)]
+
+
 def routes() -> Iterator[dict[str, Any]]:
     """The main table's routes, of both families; those of tunnels and containers' bridges as well."""
     for family in ("-4", "-6"):
@@ -155,7 +161,7 @@ def internet(beside: Mapping[str, Any], source: Address | None = None) -> list[s
     knows of its neighbours and its printers. `source` is where this connection comes from, when it comes in past the tunnel.
     """
     apart = [
-        *(single(one) for gateway in beside["gateways"] for one in hosts(endpoint(gateway["endpoint"])[0])),
+        *(single(one) for one, _ in tunnel_ends(beside["gateways"])),
         *beside["administered_from"],
         *beside["shared_hosts"],
         *(single(one) for domain in beside["local_domains"] for one in domain["resolvers"]),

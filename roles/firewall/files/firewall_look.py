@@ -100,9 +100,8 @@ def tunnelled(asked: dict[str, Any], source: network.Address | None) -> list[str
 
 
 def tunnel_ends(gateways: list[dict[str, str]]) -> list[dict[str, str | int]]:
-    """Where the tunnel leads to, as far as names can be looked up."""
-    ends = [network.endpoint(one["endpoint"]) for one in gateways]
-    return [{"address": str(one), "port": port} for host, port in ends for one in network.hosts(host)]
+    """Where the tunnel leads to, for the rules."""
+    return [{"address": str(one), "port": port} for one, port in network.tunnel_ends(gateways)]
 
 
 def speaks_plain(ports: list[str]) -> bool:

@@ -164,12 +164,7 @@ def refusals(asked: dict[str, Any], came: Address | None, through: bool, nearby:
             "vpn.networks holds the network that this machine itself is in: its router, printers and resolver would be out of "
             "reach; name the networks of the library's systems more narrowly"
         )
-    ends = [
-        host
-        for gateway in asked["beside"]["gateways"]
-        for host in network.hosts(network.endpoint(gateway["endpoint"])[0])
-    ]
-    if any(host in one for host in ends for one in networks):
+    if any(host in one for host, _ in network.tunnel_ends(asked["beside"]["gateways"]) for one in networks):
         found.append(
             "vpn.gateways lies inside vpn.networks, so that the tunnel would lead through itself: name its outer address"
         )
@@ -212,8 +207,10 @@ def main() -> None:
     asked, way = json.load(sys.stdin), network.came_in()
     source = way[0] if way else None
     through = source is not None and through_tunnel(source)
-    internet = network.internet(asked["beside"], None if through else source)
-    inside = in_the_tunnel(internet, asked["addresses"])
+    inside = []
+    if asked["browsing"] == "tunnelled":
+        internet = network.internet(asked["beside"], None if through else source)
+        inside = in_the_tunnel(internet, asked["addresses"])
     named = [network.single(one.partition("#")[0]) for one in asked["resolvers"]]
     tries = [one for one in named if not network.without([one], inside)]
     taken = browses(asked, tries)
@@ -224,7 +221,7 @@ def main() -> None:
         "next_key": read("readingroom.next.pub") if read("readingroom.next.key") else "",
         "through": asked["networks"] + (inside if taken else []),
         "browses": taken,
-        "tries": tries if asked["browsing"] == "tunnelled" and not taken else [],
+        "tries": [] if taken else tries,
         "works": works(tries),
         "answers": answers(),
         "refusals": refusals(asked, source, through, network.neighbourhoods()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..document import Item
@@ -93,14 +93,8 @@ def _is_host(text: str) -> bool:
 def _tunnel_addresses(item: Item) -> tuple[str, ...]:
     if item.items is None:
         raise Unfit(f"{item.described} stands where a list of addresses is needed", _TUNNEL_ADDRESSES)
-    found = []
-    for part in item.items:
-        text = text_of(part, _TUNNEL_ADDRESSES)
-        try:
-            found.append(str(ipaddress.ip_interface(text)))
-        except ValueError:
-            raise Unfit(f"{text[:60]!r} is not an address", _TUNNEL_ADDRESSES) from None
-    return tuple(found)
+    texts = (text_of(part, _TUNNEL_ADDRESSES) for part in item.items)
+    return tuple(_one_address(text, _TUNNEL_ADDRESSES, ipaddress.ip_interface) for text in texts)
 
 
 def _dns_resolvers(item: Item) -> tuple[str, ...]:
@@ -116,11 +110,13 @@ def _named_resolver(text: str) -> str:
     return f"{_one_address(address, _RESOLVERS)}#{name.lower()}"
 
 
-def _one_address(text: str, advice: str) -> str:
+def _one_address(
+    text: str, advice: str, read: Callable[[str], object] = ipaddress.ip_address, place: Place | None = None
+) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        return str(read(text))
     except ValueError:
-        raise Unfit(f"{text[:60]!r} is not an address", advice) from None
+        raise Unfit(f"{text[:60]!r} is not an address", advice, place=place) from None
 
 
 def _dns_local_domains(item: Item) -> tuple[Mapping[str, Any], ...]:
@@ -181,14 +177,10 @@ def _member_addresses(item: Item) -> tuple[str, ...]:
     """What a member may send from: a machine's own addresses, or the network of a whole branch."""
     if not item.items:
         raise Unfit("a member needs its addresses in the tunnel", _TUNNEL_ADDRESSES, place=item.place)
-    found = []
-    for part in item.items:
-        text = text_of(part, _TUNNEL_ADDRESSES)
-        try:
-            found.append(str(ipaddress.ip_network(text)))
-        except ValueError:
-            raise Unfit(f"{text[:60]!r} is not an address", _TUNNEL_ADDRESSES, place=part.place) from None
-    return tuple(found)
+    return tuple(
+        _one_address(text_of(part, _TUNNEL_ADDRESSES), _TUNNEL_ADDRESSES, ipaddress.ip_network, part.place)
+        for part in item.items
+    )
 
 
 def _refuse_shared(members: Sequence[Mapping[str, Any]], entries: Sequence[Item]) -> None:
