@@ -10,6 +10,9 @@ import network
 import pytest
 import vpn_look
 
+from readingroom import toolkit
+from readingroom.apply.rendering import render_file
+
 KEY = "Hkf3l8UdpM8PNQZk9OOLUkhWJP/H6deIGWazzJDl8jM="
 ASKED: dict[str, Any] = {
     "networks": ["10.88.0.0/24", "fd88::/64"],
@@ -170,3 +173,12 @@ def test_a_tunnel_works_when_it_is_what_its_file_says(
     monkeypatch.setattr(vpn_look, "run", lambda *argv: said["showconf" if "showconf" in argv else argv[-1]])
     monkeypatch.setattr(network, "routes", lambda: iter(ways))
     assert vpn_look.works(["9.9.9.9/32"]) is works
+
+
+@pytest.mark.parametrize("browses", [True, False])
+def test_the_settings_say_whether_browsing_goes_in_as_the_firewall_reads_it(browses: bool) -> None:
+    found = {"browses": browses, "through": ["10.88.0.0/24"], "tries": []}
+    given = {"vpn_addresses": ASKED["addresses"], "vpn_gateways": [{"endpoint": "192.0.2.1:51820", "public_key": KEY}]}
+    template = toolkit.root() / "roles" / "vpn" / "templates" / "wg-library.conf.j2"
+    text = render_file(template, {**given, "__vpn_found": found})
+    assert (network.TAKES_BROWSING in text.splitlines()) is browses
