@@ -18,6 +18,8 @@ MACHINE ?= public-1
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two at a time: most of a lab test is waiting.
+PYTEST := $(BIN)/pytest --numprocesses 2
 CHOSEN := $(SITE) $(if $(LIMIT),--limit $(LIMIT)) $(if $(RING),--ring $(RING))
 
 .DEFAULT_GOAL := help
@@ -71,16 +73,16 @@ types: $(VENV)/.done ## Types of all Python
 	@$(BIN)/mypy
 
 tests: $(VENV)/.done ## All tests in one run
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PYTEST)
 
 unit: $(VENV)/.done ## The tests that need no machine
-	@$(BIN)/pytest -m 'not lab'
+	@$(PYTEST) -m 'not lab'
 
 docs: $(VENV)/.done ## The docs say what is so
 	@$(BIN)/pytest tests/docs
 
 lab-tests: $(VENV)/.done ## The tests on lab machines
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m lab
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PYTEST) -m lab
 
 breaks: $(VENV)/.done ## Every way we know to break a promise, one by one, on lab machines
 	@READINGROOM_BREAKS=all $(BIN)/pytest tests/lab/test_breaks.py

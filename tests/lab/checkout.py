@@ -1,4 +1,4 @@
-"""A checkout of somebody's own: our files, their inventory and their policy, and what is typed there."""
+"""Machines as found, and a checkout of somebody's own: our files, their inventory and policy, and what is typed there."""
 
 from __future__ import annotations
 
@@ -7,16 +7,36 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
 
 from readingroom import toolkit
 from readingroom.lab import Lab, network
 
 Ran = subprocess.CompletedProcess[str]
+
+
+@contextmanager
+def fresh_lab(name: str, machines: Sequence[str] | None = None) -> Iterator[Lab]:
+    """Machines as found (the lab's usual ones, unless some are named), thrown away in the end; skips where no lab can run.
+
+    Each of the processes that test side by side (`pytest -n`) has a lab of its own by that name.
+    """
+    if missing := Lab.missing_requirements():
+        pytest.skip("the lab cannot run here: " + "; ".join(missing))
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    lab = Lab(f"{name}-{worker}" if worker else name)
+    lab.destroy()
+    try:
+        lab.up(machines)
+        yield lab
+    finally:
+        lab.destroy()
 
 
 @dataclass

@@ -6,32 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
+import faults
+from checkout import fresh_lab
 from desk import Desk
-from faults import Faults
-from library import INSTANCE, LOOK, MACHINES, FirstDay, Library
-from readingroom.lab import Lab
+from library import LOOK, MACHINES, FirstDay, Library
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    lab = Lab(INSTANCE)
-    lab.destroy()
-    lab.up(MACHINES)
-    library = Library(lab, tmp_path_factory.mktemp("library"))
-    library.furnish({"public-1": "public", "staff-1": "staff"})
-    yield library
-    lab.destroy()
-
-
-@pytest.fixture(scope="session")
-def faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
-    """What became of each fault, printed when all are tried."""
-    found = Faults()
-    yield found
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(found)
+    with fresh_lab("library", MACHINES) as lab:
+        library = Library(lab, tmp_path_factory.mktemp("library"))
+        library.furnish({"public-1": "public", "staff-1": "staff"})
+        yield library
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +34,12 @@ def first_day(library: Library) -> FirstDay:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A machine of the module's own, as found."""
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    desk = Desk.fresh(tmp_path_factory.mktemp("library"))
-    yield desk
-    desk.lab.destroy()
+    with Desk.fresh(tmp_path_factory.mktemp("library")) as desk:
+        yield desk
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What became of each fault, when all are tried."""
+    reports = [one for how in ("passed", "failed") for one in terminalreporter.stats.get(how, [])]
+    if tried := faults.table(pair for one in reports for pair in one.user_properties):
+        terminalreporter.write_line(tried)

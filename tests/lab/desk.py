@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkout import Checkout
-from readingroom.lab import Lab, recipe
+from checkout import Checkout, fresh_lab
+from readingroom.lab import recipe
 from readingroom.lab.consortium.tunnel import member_addresses
 from readingroom.lab.recipe import Machine
 
-INSTANCE, MACHINE = "desk", "staff-2"
+MACHINE = "staff-2"
 
 
 @dataclass
@@ -22,19 +24,18 @@ class Desk(Checkout):
     machine: str = MACHINE
 
     @classmethod
-    def fresh(cls, home: Path, machine: str = MACHINE) -> Desk:
-        """Boot the machine as found, and give it addresses of its own in the tunnel."""
-        lab = Lab(INSTANCE)
-        lab.destroy()
-        lab.up([machine])
-        desk = cls(lab, home, machine)
-        known = recipe.load().machines
-        desk.furnish({machine: known[machine].machine_class})
-        for other in known.values():
-            desk.policy_file.write_text(
-                desk.policy_file.read_text().replace(_in_tunnel(other), _in_tunnel(known[machine]))
-            )
-        return desk
+    @contextmanager
+    def fresh(cls, home: Path, machine: str = MACHINE) -> Iterator[Desk]:
+        """The machine as found, with addresses of its own in the tunnel."""
+        with fresh_lab("desk", [machine]) as lab:
+            desk = cls(lab, home, machine)
+            known = recipe.load().machines
+            desk.furnish({machine: known[machine].machine_class})
+            for other in known.values():
+                desk.policy_file.write_text(
+                    desk.policy_file.read_text().replace(_in_tunnel(other), _in_tunnel(known[machine]))
+                )
+            yield desk
 
     def harden(self, engine: str, *roles: str, status: int = 0) -> str:
         """Bring these roles to the machine."""

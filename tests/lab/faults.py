@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+
+PROPERTY = "fault"
+Record = Callable[[str, object], None]
 
 
-@dataclass
-class Faults:
-    """One line for each fault; suites that try some write them down, and all are printed together at the end."""
+def tell(
+    record: Record, what: str, fault: str, engine: str, *, reachable: bool, state: str, converged: bool, seconds: float
+) -> None:
+    """Record one with its test: what was being changed, the trouble, and how the machine was found after it."""
+    outcome, then = "reachable" if reachable else "LOST", "new" if converged else "NOT CONVERGED"
+    record(PROPERTY, f"{what:<9} {fault:<58} {engine:<8} {outcome}, {state}, then {then} {seconds:5.1f} s")
 
-    lines: list[str] = field(default_factory=list)
 
-    def add(
-        self, what: str, fault: str, engine: str, *, reachable: bool, state: str, converged: bool, seconds: float
-    ) -> None:
-        """Write down one: what was being changed, the trouble, and how the machine was found after it."""
-        outcome, then = "reachable" if reachable else "LOST", "new" if converged else "NOT CONVERGED"
-        self.lines.append(f"{what:<9} {fault:<58} {engine:<8} {outcome}, {state}, then {then} {seconds:5.1f} s")
-
-    def tried(self, what: str) -> bool:
-        """Was there a fault already while this was being changed?"""
-        return any(line.startswith(f"{what} ") for line in self.lines)
-
-    def __str__(self) -> str:
-        lost = sum("LOST" in line for line in self.lines)
-        return "\n".join(["", *self.lines, f"{len(self.lines)} faults tried, machines lost: {lost}"])
+def table(properties: Iterable[tuple[str, object]]) -> str:
+    """A line for each fault that these tests recorded, and how many machines were lost; empty without any."""
+    lines = [str(value) for name, value in properties if name == PROPERTY]
+    lost = sum("LOST" in line for line in lines)
+    return "\n".join([*lines, f"{len(lines)} faults tried, machines lost: {lost}"]) if lines else ""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from checkout import Checkout, Ran
 from readingroom.verify import Evidence
 
-INSTANCE = os.environ.get("READINGROOM_LIBRARY_LAB", "library")
 MACHINES = ("public-1", "staff-1")
 # CUPS rewrites its own record of the queues whenever it likes.
 LOOK = [

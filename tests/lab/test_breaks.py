@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
+from functools import partial
 
 import pytest
 
@@ -70,10 +72,12 @@ def bench(request: pytest.FixtureRequest, first_day: FirstDay, site: Site) -> Be
     items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
     chosen = [item.callspec.params["scenario"] for item in items if hasattr(item, "callspec")]
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print()
-        bench = Bench.ready(first_day.library.lab, site, first_day.evidence, print)
+        # beside other tests (-n), the standard error stream is the one that reaches the terminal
+        said = partial(print, file=sys.stderr, flush=True)
+        said()
+        bench = Bench.ready(first_day.library.lab, site, first_day.evidence, said)
         bench.play_all(_by_machine(site, chosen), thorough=DEPTH == "thorough")
-        print("", *bench.table(), sep="\n")
+        said("", *bench.table(), sep="\n")
     return bench
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from checkout import fresh_lab
 from readingroom.apply import harden
 from readingroom.cli.prepare import prepare
 from readingroom.compile import compile_site
@@ -22,7 +23,7 @@ from readingroom.lab import Lab, LabError
 from readingroom.verify import probe
 
 pytestmark = pytest.mark.lab
-INSTANCE, MACHINE = "desktop", "public-1"
+MACHINE = "public-1"
 AT_SCREEN = "export DISPLAY=:0 XAUTHORITY=/var/run/lightdm/root/:0\n"
 SITE = "http://localhost:8000"
 
@@ -84,13 +85,8 @@ def eventually(what: Callable[[], bool], otherwise: str, patience: float = 30) -
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    lab = Lab(INSTANCE)
-    lab.destroy()
-    lab.up([MACHINE])
-    yield lab
-    lab.destroy()
+    with fresh_lab("desktop", [MACHINE]) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")

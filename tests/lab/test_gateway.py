@@ -20,14 +20,14 @@ from typing import Any
 import pytest
 import yaml
 
-from checkout import Checkout, eventually
+from checkout import Checkout, eventually, fresh_lab
 from readingroom import sip2, toolkit
 from readingroom.controls.checks import Scenario, break_scenarios
-from readingroom.lab import Lab, consortium, network
+from readingroom.lab import consortium, network
 from readingroom.verify import Evidence
 
 pytestmark = pytest.mark.lab
-INSTANCE, GATEWAY, DESK = "gateway", "gateway-1", "staff-1"
+GATEWAY, DESK = "gateway-1", "staff-1"
 GATEWAY_ADDRESS, GATEWAY_ADDRESS6 = "10.77.0.15", "fd77::15"
 SYSTEM, SYSTEM6 = consortium.LIBRARY_SYSTEM, consortium.LIBRARY_SYSTEM6
 DESK_ADDRESSES, OTHER_ADDRESSES = ["10.89.0.12/32", "fd89::12/128"], ["10.89.0.21/32", "fd89::21/128"]
@@ -75,16 +75,11 @@ def page(address: str) -> str:
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    lab = Lab(INSTANCE)
-    lab.destroy()
-    lab.up([GATEWAY, DESK])
-    made = Yard(lab, tmp_path_factory.mktemp("consortium"))
-    made.furnish({DESK: "staff", GATEWAY: "gateway"})
-    made.write()
-    yield made
-    lab.destroy()
+    with fresh_lab("gateway", [GATEWAY, DESK]) as lab:
+        made = Yard(lab, tmp_path_factory.mktemp("consortium"))
+        made.furnish({DESK: "staff", GATEWAY: "gateway"})
+        made.write()
+        yield made
 
 
 @dataclass(frozen=True)

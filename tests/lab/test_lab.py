@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from checkout import fresh_lab
 from readingroom.lab import Lab, LabError, consortium, images, network, processes, recipe
 from readingroom.lab.consortium import equipment
 from readingroom.lab.machine import MachineRunner
@@ -20,7 +21,7 @@ from readingroom.lab.progress import Reporter
 
 pytestmark = pytest.mark.lab
 
-INSTANCE, OTHER = "test-lab", "test-lab-2"
+OTHER = "test-lab-2"
 BOTH = ("public-1", "staff-1")
 SYS_MODULE, SYS_TIME = 16, 25
 
@@ -28,14 +29,8 @@ SYS_MODULE, SYS_TIME = 16, 25
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Two machines of an instance of our own."""
-    reasons = Lab.missing_requirements()
-    if reasons:
-        pytest.skip("the lab cannot run here: " + "; ".join(reasons))
-    lab = Lab(INSTANCE, Reporter())
-    lab.destroy()
-    lab.up()
-    yield lab
-    lab.destroy()
+    with fresh_lab("test-lab") as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from checkout import Checkout, eventually
+from checkout import Checkout, eventually, fresh_lab
 from readingroom.apply import Engine, harden
 from readingroom.fleet import load_site
-from readingroom.lab import Lab, recipe
+from readingroom.lab import recipe
 
 pytestmark = pytest.mark.lab
 PRINTER, PATRON = "print-1", "patron-at-1"
@@ -169,26 +169,13 @@ def unplugged(branch: Branch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def branch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
     """Hardened print servers, and patrons' machines as found, with their queues."""
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    lab = Lab("printing")
-    lab.destroy()
-    lab.up([*PUBLIC, *SERVERS, PRINTER])
-    branch = Branch(lab, tmp_path_factory.mktemp("branch"))
-    branch.furnish(dict.fromkeys(PUBLIC, "public") | dict.fromkeys(SERVERS, "staff"))
-    write_policy(branch)
-    be_a_printer(branch)
-    for server in SERVERS:
-        branch.run(server, f"lpadmin -p office -E -v ipp://{PRINTER}/ipp/print -m everywhere -o printer-is-shared=true")
-    branch.harden("pyinfra", *SERVERS)
-    for machine in PUBLIC:
-        ways = {"ipp": f"ipp://{PRINTER}/ipp/print -m everywhere", "socket": f"socket://{PRINTER} -m raw 2>/dev/null"}
-        ways |= {server: f"ipp://{server}/printers/office -m everywhere" for server in SERVERS}
-        branch.run(
-            machine, "\n".join([f"useradd -m {PATRON}", *(f"lpadmin -p {q} -E -v {way}" for q, way in ways.items())])
-        )
-    yield branch
-    lab.destroy()
+    with fresh_lab("printing", [*PUBLIC, *SERVERS, PRINTER]) as lab:
+        branch = Branch(lab, tmp_path_factory.mktemp("branch"))
+        branch.furnish(dict.fromkeys(PUBLIC, "public") | dict.fromkeys(SERVERS, "staff"))
+        write_policy(branch)
+        be_a_printer(branch)
+        make_queues(branch)
+        yield branch
 
 
 def write_policy(branch: Branch) -> None:
@@ -218,6 +205,19 @@ def be_a_printer(branch: Branch) -> None:
     )
     everything = all_doors()
     eventually(lambda: branch.reached(PRINTER, *ADDRESSES) == everything, "the printer is not up")
+
+
+def make_queues(branch: Branch) -> None:
+    """The print servers share one, and are hardened; patrons' machines have all."""
+    for server in SERVERS:
+        branch.run(server, f"lpadmin -p office -E -v ipp://{PRINTER}/ipp/print -m everywhere -o printer-is-shared=true")
+    branch.harden("pyinfra", *SERVERS)
+    for machine in PUBLIC:
+        ways = {"ipp": f"ipp://{PRINTER}/ipp/print -m everywhere", "socket": f"socket://{PRINTER} -m raw 2>/dev/null"}
+        ways |= {server: f"ipp://{server}/printers/office -m everywhere" for server in SERVERS}
+        branch.run(
+            machine, "\n".join([f"useradd -m {PATRON}", *(f"lpadmin -p {q} -E -v {way}" for q, way in ways.items())])
+        )
 
 
 def all_doors() -> set[str]:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from checkout import Checkout, eventually
-from readingroom.lab import Lab
+from checkout import Checkout, eventually, fresh_lab
 
 pytestmark = pytest.mark.lab
 ROOM = {"public-1": "public", "public-2": "public", "staff-1": "staff"}
@@ -70,22 +69,17 @@ print(*filter(None, (one.result() for one in found)), sep="\\n")
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    lab = Lab("room")
-    lab.destroy()
-    lab.up(list(ROOM))
-    room = Checkout(lab, tmp_path_factory.mktemp("room"))
-    room.furnish(ROOM)
-    for machine in ROOM:
-        lab.exec(machine, ["tee", "/run/answers.py"], input=ANSWERS)
-        lab.exec(machine, ["tee", "/run/knocks.py"], input=KNOCKS)
-        # somebody may have udp/5353 already, which then answers nothing of ours
-        room.run(machine, "systemctl stop avahi-daemon.socket avahi-daemon 2>/dev/null; true")
-        room.run(machine, "systemd-run --quiet --collect python3 /run/answers.py")
-        eventually(lambda machine=machine: "8000" in room.run(machine, "ss -Hlntu"), "nobody answers")
-    yield room
-    lab.destroy()
+    with fresh_lab("room", list(ROOM)) as lab:
+        room = Checkout(lab, tmp_path_factory.mktemp("room"))
+        room.furnish(ROOM)
+        for machine in ROOM:
+            lab.exec(machine, ["tee", "/run/answers.py"], input=ANSWERS)
+            lab.exec(machine, ["tee", "/run/knocks.py"], input=KNOCKS)
+            # somebody may have udp/5353 already, which then answers nothing of ours
+            room.run(machine, "systemctl stop avahi-daemon.socket avahi-daemon 2>/dev/null; true")
+            room.run(machine, "systemd-run --quiet --collect python3 /run/answers.py")
+            eventually(lambda machine=machine: "8000" in room.run(machine, "ss -Hlntu"), "nobody answers")
+        yield room
 
 
 def reached(room: Checkout, machine: str, other: str) -> list[str]:

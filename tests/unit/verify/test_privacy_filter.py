@@ -18,7 +18,7 @@ FILTER = Filter.of(people=["jdoe", "Jane Doe", "patron", "x"], places=["reading-
         "jdoe", "JDoe", "Jane Doe", "reading-7", "reading-7.springfield.example", "10.77.0.21", "192.168.1.0/24",
         "fe80::1c2d:3eff:fe4f:5061", "2001:db8:0:0:0:0:0:1", "::1", "52:54:00:12:34:56", "jdoe@example.org",
         "ipp://10.0.0.9/ipp/print", "/home/jdoe/letter.odt", "/var/mail/jdoe", "/run/user/1003/x",
-        "9f86d081884c7d659a2feaa0c55ad015", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", canary(),
+        "9f86d081884c7d659a2feaa0c55ad015", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", pytest.param(canary(), id="canary"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("around", ["{}", "the job of {} is there", "seen ({}), twice", "at {}: 3 left", "'{}'", "{}."])
