@@ -22,7 +22,7 @@ class ByMachines(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByMachines:
-    config.option.loadscopereorder = False  # as they are collected: the long ones come before the short ones
+    config.option.loadscopereorder = False  # as they are collected, the longest first
     return ByMachines(config, log)
 
 

@@ -9,6 +9,7 @@
 `printers`   the doors that its print queues lead to, each an address and a port
 `tunnelled`  the networks that are reached through the tunnel and in no other way
 `tunnel_ends`  where the tunnel leads to, with its port: each with `address` and `port`
+`tried_mark` what root marks a resolver's trial with: such a packet may go out to any, over TLS
 `sip_hosts`  the addresses of the library system that takes SIP2 over TLS
 `speaks_plain`  whether a program on this machine speaks SIP2 in clear just now
 `services`   units of known services that answer the network and that nobody asked for
@@ -149,6 +150,7 @@ def main() -> None:
         "printers": printers(),
         "tunnelled": tunnelled(asked, source),
         "tunnel_ends": tunnel_ends(asked["beside"]["gateways"]),
+        "tried_mark": network.TRIED_MARK,
         "sip_hosts": sip_hosts(asked["sip_server"]),
         "speaks_plain": speaks_plain(asked["plain_sip_ports"]),
         "services": services(),

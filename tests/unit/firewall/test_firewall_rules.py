@@ -17,6 +17,7 @@ FOUND: dict[str, Any] = {
     "resolvers": ["10.0.0.1/32"], "printers": ["10.0.0.9 . 631", "2001:db8::9 . 9100"],
     "sip_hosts": ["192.0.2.7/32"], "over_tls": ["9.9.9.9/32"], "indoors": ["10.0.0.53/32"],
     "tunnelled": ["10.88.0.0/24", "fd88::/64"],
+    "tried_mark": 21074,
     "tunnel_ends": [{"address": "192.0.2.1", "port": 51820}],
 }  # fmt: skip
 POLICIES = [
