@@ -76,6 +76,7 @@ def _options(job: Job) -> list[str]:
         # Plain asserts: pytest's own would put the values of variables into the message.
         "--assert=plain", "--tb=short", "-q", "-rN", "--continue-on-collection-errors", "--import-mode=importlib",
         "-p", "no:cacheprovider", "-p", "no:faulthandler", "-c", os.devnull, "--rootdir", str(job.tests_dir),
+        "--confcutdir", str(job.tests_dir),
         f"--override-ini=pythonpath={job.tests_dir}",  # a role with many checks keeps its helpers in a package beside them
         *map(str, job.files),
     ]  # fmt: skip

@@ -36,6 +36,13 @@ def test_a_test_that_passes_keeps_the_promise_and_says_what_it_saw(verdict, site
     assert site.log == ""
 
 
+def test_what_lies_in_the_folders_above_is_none_of_its_business(verdict, site):
+    for folder in (site.root, site.root / "tests"):
+        (folder / "conftest.py").write_text("import no_such_module\n")
+    found = verdict("promise.observed('tested')")
+    assert (found.verdict, site.log) == ("kept", "")
+
+
 def test_a_failed_assert_breaks_the_promise_in_its_authors_words(verdict):
     found = verdict("left = 2\nassert left == 0, f'{left} of 3 jobs are still there'")
     assert (found.verdict, found.observed) == ("broken", "2 of 3 jobs are still there")
