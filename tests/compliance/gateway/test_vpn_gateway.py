@@ -1,4 +1,4 @@
-"""Whom does the gateway's tunnel admit, what do members reach through it, and what does it write down?
+"""Whom does the gateway's tunnel admit, what do members reach through it, what does it write down, and who has its key?
 
 Whom it admits is asked of WireGuard itself. That a stranger is not, and what members reach, is tried with copies of what is at
 work, in networks of the check's own: on a gateway in use nobody is let in for a check, and no member notices it.
@@ -19,8 +19,10 @@ from testinfra.host import Host
 from readingroom.verify import probe
 from readingroom.verify.api import NOTHING, Promise, control
 from readingroom.verify.wire import off_internet, somewhere, within
+from tunnel_keys import OBSERVED, assert_at_work, assert_roots_alone
 
 CARD, INTERNET = "wg-members", "internet"
+KEY = f"/etc/wireguard/{CARD}.key"
 UNITS = ("readingroom-vpn-gateway-rules.service", "readingroom-vpn-gateway.service")
 ON_MACHINE = Path(__file__).parent / "on_machine"
 
@@ -181,3 +183,17 @@ def test_the_gateway_writes_nothing_down(host: Host, promise: Promise) -> None:
     heard = probe.run(host, f"wg show {CARD} latest-handshakes | grep -cvE '\\b0$' || true").strip()
     used = "members were connected" if heard != "0" else "no member was connected"
     promise.observed(f"{used} since the tunnel was started, and no line of the journal tells of it")
+
+
+# The key
+
+
+@control("vpn.gateway-key")
+@pytest.mark.usefixtures("tunnel")
+def test_nobody_else_has_the_key(host: Host, promise: Promise) -> None:
+    if promise.value == "any":
+        promise.observed(NOTHING)
+        return
+    assert_roots_alone(host, KEY)
+    assert_at_work(host, CARD, KEY)
+    promise.observed(OBSERVED)
