@@ -139,6 +139,7 @@ def test_nothing_leaves_when_the_tunnel_is_down(
 
 # The key
 
+
 @control("vpn.keys")
 @pytest.mark.usefixtures("meant")
 def test_nobody_else_has_the_key(host: Host, promise: Promise) -> None:
