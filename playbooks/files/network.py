@@ -9,6 +9,7 @@ import ipaddress
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -127,6 +128,15 @@ def neighbourhoods() -> list[str]:
 def physical(device: str) -> bool:
     """Is it a card, or stands for one? Container bridges and tunnels are no room with people in it."""
     return not re.match(r"lo$|docker|br-|virbr|veth|wg|tun|tap|podman|cni", device)
+
+
+def rules_work(rules: Path, table: str) -> bool:
+    """Is what a table holds at work what its file says? The file is read in a network of its own, and both are listed alike."""
+    listing = ("nft", "--stateless", "list", "table", *table.split())
+    if not rules.is_file() or not shutil.which("nft"):
+        return False
+    meant = run("unshare", "--net", "sh", "-c", 'nft -f "$0" && exec "$@"', str(rules), *listing)
+    return meant is not None and meant == run(*listing)
 
 
 def printers() -> list[tuple[Address, int]]:

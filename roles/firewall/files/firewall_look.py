@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -126,16 +125,6 @@ def tables() -> list[str]:
     return sorted(name for line in said.splitlines() if (name := line.removeprefix("table ").strip()) != OURS)
 
 
-def loaded() -> bool:
-    """Are the rules at work those in the file? The file is read in a network of its own, and both are listed alike."""
-    listing = ("nft", "--stateless", "list", "table", *OURS.split())
-    if not RULES.is_file() or not shutil.which("nft"):
-        return False
-    script = 'nft -f "$0" && exec "$@"'
-    meant = run("unshare", "--net", "sh", "-c", script, str(RULES), *listing)
-    return meant is not None and meant == run(*listing)
-
-
 def main() -> None:
     """Answer."""
     asked = json.load(sys.stdin)
@@ -155,7 +144,7 @@ def main() -> None:
         "speaks_plain": speaks_plain(asked["plain_sip_ports"]),
         "services": services(),
         "tables": tables(),
-        "loaded": loaded(),
+        "loaded": network.rules_work(RULES, OURS),
         "stays": RULES.is_file(),
     }
     print(json.dumps(answer))

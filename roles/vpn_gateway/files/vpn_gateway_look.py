@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import shutil
 import stat
 import sys
 from collections.abc import Iterable
@@ -66,20 +65,11 @@ def drifted() -> list[str]:
     found = []
     if SETTINGS.is_file() and Path(PROGRAM).is_file() and run("/usr/bin/python3", "-IBS", PROGRAM, "check") is None:
         found.append("tunnel")
-    if RULES.is_file() and not rules_work():
+    if RULES.is_file() and not network.rules_work(RULES, OURS):
         found.append("rules")
     if FORWARDING.is_file() and "0" in map(setting, SWITCHES):
         found.append("forwarding")
     return found
-
-
-def rules_work() -> bool:
-    """Are the rules at work those in the file? The file is read in a network of its own, and both are listed alike."""
-    listing = ("nft", "--stateless", "list", "table", *OURS.split())
-    if not shutil.which("nft"):
-        return False
-    meant = run("unshare", "--net", "sh", "-c", 'nft -f "$0" && exec "$@"', str(RULES), *listing)
-    return meant is not None and meant == run(*listing)
 
 
 def changed_keys(members: Iterable[dict[str, Any]]) -> list[str]:
