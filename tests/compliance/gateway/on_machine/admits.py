@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 
-SECONDS = 6.0
+# WireGuard tries again after five seconds, and a gateway has other work to do.
+SECONDS = 20.0
 
 
 def run(*argv: str, said: str = "") -> str:
