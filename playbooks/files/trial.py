@@ -76,8 +76,11 @@ class Trial:
             raise
         try:
             self._step("load")
-        except Failed:
-            self.back()
+        except Failed as failed:
+            try:
+                self.back()
+            except Failed as worse:  # what went wrong first is what has to be mended
+                raise Failed(f"{failed}; and {worse}") from None
             raise
 
     def keep(self) -> None:

@@ -192,6 +192,8 @@ class Bench:
                 if done.returncode:
                     said = done.stderr.strip()[-200:]
                     failed[scenario.control] = f"could not be broken: `{line}` ended with {done.returncode}: {said}"
+            # a service that several restart would reach systemd's limit, stay down, and break all promises about it
+            self.lab.exec(machine, ["systemctl", "reset-failed"], check=False)
         return failed
 
     def _difference(self, machine: str, company: Company, evidence: verify.Evidence) -> Wrong:

@@ -71,7 +71,7 @@ def test_a_screen_that_nobody_touches_locks(host: Host, promise: Promise) -> Non
         assert not ours.opens_within(TRY), "a wrong password opens a locked screen"
         _opens(ours)
         # by the desktop's own button, where it has one
-        ours.run(f"command -v xflock4 || exec loginctl lock-session {ours.session.id}; xflock4 || true")
+        ours.press_lock()
         _locked(ours, "a session that is told to lock")
     promise.observed(
         "a screen locked: nothing of it was to be seen, keys went nowhere, and only the right password opened it"

@@ -105,6 +105,12 @@ def test_new_settings_that_cannot_be_loaded_are_taken_back(asked: dict[str, Any]
     assert state(tmp_path) == ("old", "old", [])
 
 
+@pytest.mark.usefixtures("timers")
+def test_a_way_back_that_fails_does_not_hide_what_went_wrong_first(asked: dict[str, Any]) -> None:
+    with pytest.raises(Failed, match=r"“load” failed: no card.*“restore” failed: no way back"):
+        Trial({**asked, "load": "echo no card >&2; false", "restore": "echo no way back >&2; false"}).begin()
+
+
 def test_without_a_timer_nothing_is_tried(
     monkeypatch: pytest.MonkeyPatch, timers: list[list[str]], asked: dict[str, Any], tmp_path: Path
 ) -> None:
