@@ -116,13 +116,17 @@ def routes() -> Iterator[dict[str, Any]]:
 
 
 def neighbourhoods() -> list[str]:
-    """The networks on this machine's own cables and radios, without link-local addresses, which are neighbours everywhere."""
+    """The networks on this machine's own cables and radios, without link-local addresses, which are neighbours everywhere.
+
+    Routes to single hosts in them are left out: they come and go with a lease.
+    """
     found = [
-        one["dst"]
+        ipaddress.ip_network(one["dst"])
         for one in routes()
         if "gateway" not in one and one["dst"] != "default" and "dev" in one and physical(one["dev"])
     ]
-    return ordered(one for one in found if not ipaddress.ip_network(one).is_link_local)
+    near = ([one for one in found if one.version == version and not one.is_link_local] for version in (4, 6))
+    return [str(one) for family in near for one in ipaddress.collapse_addresses(family)]
 
 
 def physical(device: str) -> bool:

@@ -5,6 +5,7 @@
 `notes`            what is in the way, and how to mend it
 `network_manager`  whether NetworkManager is there, and would write resolv.conf
 `dhclient`         whether dhclient is there, and would do so
+`dhcpcd`           whether dhcpcd is there, and would do so
 `resolved`         whether systemd-resolved is there
 """
 
@@ -95,12 +96,6 @@ def in_the_way() -> list[str]:
         found.append(
             "Name resolution stays as it is: resolvconf writes resolv.conf. To mend: remove the package, then run again."
         )
-    conf = Path("/etc/dhcpcd.conf")
-    if Path("/usr/sbin/dhcpcd").exists() and not (conf.is_file() and "\nnohook resolv.conf" in conf.read_text()):
-        found.append(
-            "Name resolution stays as it is: dhcpcd writes resolv.conf. To mend: add a line `nohook resolv.conf` to its "
-            "settings, then run again."
-        )
     return found
 
 
@@ -157,6 +152,7 @@ def main() -> None:
         "notes": notes,
         "network_manager": Path("/etc/NetworkManager/conf.d").is_dir(),
         "dhclient": Path("/etc/dhcp/dhclient-enter-hooks.d").is_dir(),
+        "dhcpcd": Path("/usr/lib/dhcpcd/dhcpcd-hooks").is_dir(),
         "resolved": Path("/usr/lib/systemd/system/systemd-resolved.service").exists()
         or Path("/lib/systemd/system/systemd-resolved.service").exists(),
     }

@@ -15,8 +15,13 @@ from pathlib import Path
 
 # AppArmor lets unbound read there.
 SETTINGS = Path("/var/lib/unbound/readingroom-sign-in.conf")
-# Where those who configure the network write whom it names; the first is written by our hook of dhclient.
-OFFERED = (Path("/run/readingroom-resolvers"), Path("/run/NetworkManager/no-stub-resolv.conf"))
+# Where those who configure the network write whom it names: our hooks of dhclient and dhcpcd, NetworkManager, systemd-networkd.
+OFFERED = (
+    Path("/run/readingroom-resolvers"),
+    Path("/run/readingroom-resolvers6"),
+    Path("/run/NetworkManager/no-stub-resolv.conf"),
+    Path("/run/systemd/netif/state"),
+)
 RESOLVER = """server:
     interface: 127.0.0.1
     username: unbound
@@ -48,7 +53,8 @@ def addresses(words: list[str]) -> list[str]:
 def offered() -> list[str]:
     """The resolvers that the network names; where it names none, its gateways, which often are."""
     texts = [path.read_text() for path in OFFERED if path.is_file()]
-    return addresses([word for text in texts for word in re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)])
+    lines = [line for text in texts for line in re.findall(r"^(?:nameserver\s+|DNS=)(.+)", text, re.MULTILINE)]
+    return addresses([word for line in lines for word in line.split()])
 
 
 def gateways() -> list[str]:

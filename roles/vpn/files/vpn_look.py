@@ -219,7 +219,8 @@ def main() -> None:
         "public_key": read("readingroom.pub") if read("readingroom.key") else "",
         "key_is_safe": key_is_safe(),
         "next_key": read("readingroom.next.pub") if read("readingroom.next.key") else "",
-        "through": asked["networks"] + (inside if taken else []),
+        # resolvers once more by themselves: systemd-networkd makes narrow routes to those that a lease names
+        "through": asked["networks"] + (inside + tries if taken else []),
         "browses": taken,
         "tries": [] if taken else tries,
         "works": works(tries),

@@ -14,6 +14,7 @@ from .recipe import HERE
 
 # A program of each package of host-packages.txt; the keyring has none.
 _PROGRAMS = {
+    "dnsmasq-base": "dnsmasq",
     "iproute2": "ip",
     "mmdebstrap": "mmdebstrap",
     "netcat-openbsd": "nc",

@@ -39,6 +39,7 @@ def test_the_connection_is_found_although_sudo_has_dropped_it() -> None:
     ([{"dst": "fe80::/64", "dev": "eth0"}, {"dst": "2001:db8::/64", "dev": "eth0"}], ["2001:db8::/64"]),
     ([{"dst": "10.9.0.0/16", "gateway": "10.0.0.9", "dev": "eth0"}], []),
     ([{"dst": "8.0.0.0/7", "dev": "wg-library"}], []),
+    ([{"dst": "10.0.0.0/24", "dev": "e0"}, {"dst": "10.0.0.53", "dev": "e0"}], ["10.0.0.0/24"]),
 ])  # fmt: skip
 def test_the_room_is_what_the_machine_s_own_cards_are_in(
     monkeypatch: pytest.MonkeyPatch, routes: list[dict[str, str]], near: list[str]

@@ -100,6 +100,23 @@ def test_the_journal_is_judged_by_its_oldest_entry(settings: Make, store: Store)
     assert not list(settings().path("/var/log/journal").iterdir())
 
 
+def dhcpcd_lease6(seconds: int) -> bytes:
+    """An answer of a DHCPv6 server with one address, as dhcpcd keeps it."""
+    address = bytes(16) + (600).to_bytes(4, "big") + seconds.to_bytes(4, "big")
+    inside = bytes(12) + bytes([0, 5, 0, len(address)]) + address
+    return bytes([7, 1, 2, 3, 0, 1, 0, 2, 9, 9]) + bytes([0, 3, 0, len(inside)]) + inside
+
+
+def test_a_lease_of_dhcpcd_runs_from_when_it_was_written(settings: Make) -> None:
+    folder = settings().path("/var/lib/dhcpcd")
+    folder.mkdir(parents=True)
+    for name, seconds in (("week.lease6", 7 * 86400), ("hour.lease6", 3600)):
+        (folder / name).write_bytes(dhcpcd_lease6(seconds))
+        os.utime(folder / name, (NOW - 3 * DAY, NOW - 3 * DAY))
+    leases.purge(settings(), NOW)
+    assert [path.name for path in folder.iterdir()] == ["week.lease6"]
+
+
 def lease(name: str, ends: float) -> str:
     when = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(ends))
     return f'lease {{\n  option host-name "{name}";\n  expire 4 {when};\n}}\n'

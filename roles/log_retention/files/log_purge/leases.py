@@ -10,7 +10,7 @@ import re
 import time
 from calendar import timegm
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,9 @@ _BLOCK = re.compile(rb"^lease6?\b[^{]*\{.*?^\}[^\n]*\n?", re.MULTILINE | re.DOTA
 _END = re.compile(rb"^\s*(?:expire|ends) (?:\d (\d+/\d\d/\d\d \d\d:\d\d:\d\d)|epoch (\d+)|(never))", re.MULTILINE)
 _STARTS = re.compile(rb"starts (\d+);")
 _LIFE = re.compile(rb"max-life (\d+);")
+# Where the options begin in those that hold addresses, temporary ones and prefixes, and the valid lifetime in theirs (RFC 8415).
+_LEASES6 = {3: 12, 4: 4, 25: 12}
+_VALID6 = {5: 20, 26: 4}
 
 
 def purge(settings: Settings, now: float) -> Counter[str]:
@@ -80,11 +83,12 @@ def _kea(settings: Settings, path: Path, cutoff: float) -> int:
 
 def _dhcpcd(settings: Settings, path: Path, cutoff: float) -> int:
     """The server's last answer, as it came; written at each renewal, so its lease runs from then."""
-    return _remove_if(path, path.stat().st_mtime + _lease_time(path.read_bytes()) < cutoff)
+    seconds = _lease_time6 if path.name.endswith("6") else _lease_time
+    return _remove_if(path, path.stat().st_mtime + seconds(path.read_bytes()) < cutoff)
 
 
 def _lease_time(packet: bytes) -> float:
-    """Option 51 of a DHCP answer, in seconds. A packet without it (or DHCPv6) is taken for a day's lease."""
+    """Option 51 of a DHCP answer, in seconds. A packet without it is taken for a day's lease."""
     position = 240
     while position + 1 < len(packet) and packet[position] != 255:
         if packet[position] == 0:
@@ -95,6 +99,20 @@ def _lease_time(packet: bytes) -> float:
             return float(int.from_bytes(packet[position + 2 : position + 6], "big"))
         position += 2 + length
     return 86400.0
+
+
+def _lease_time6(packet: bytes) -> float:
+    """The longest valid lifetime in a DHCPv6 answer, in seconds. A packet without any is taken for a day's lease."""
+    leases = [body[_LEASES6[code] :] for code, body in _options6(packet[4:]) if code in _LEASES6]
+    lives = [body[_VALID6[code] :][:4] for lease in leases for code, body in _options6(lease) if code in _VALID6]
+    return max((float(int.from_bytes(one, "big")) for one in lives), default=86400.0)
+
+
+def _options6(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(data) > 4:
+        code, end = int.from_bytes(data[:2], "big"), 4 + int.from_bytes(data[2:4], "big")
+        yield code, data[4:end]
+        data = data[end:]
 
 
 def _network_manager(settings: Settings, path: Path, cutoff: float) -> int:
