@@ -70,6 +70,11 @@ def _declare_handlers(role: Role) -> None:
             "Restart the login screen, unless somebody is logged in",
             _python("session_greeter.py"),
         ),
+        "forget-accounts": (
+            role["__session_reset_nameless_greeter"],
+            "Have accounts-daemon remember nobody",
+            _python("session_accounts.py"),
+        ),
         "restart-downloads": (
             True,
             "Restart the timer for downloads",

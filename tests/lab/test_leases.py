@@ -18,16 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from checkout import Checkout, eventually
+from checkout import Checkout, eventually, fresh_lab
 from desk import barcode
 from readingroom.apply import Engine, harden
 from readingroom.fleet import load_site
-from readingroom.lab import Lab, consortium, network, recipe
+from readingroom.lab import consortium, network, recipe
 from readingroom.lab.consortium.tunnel import member_addresses
 from wiretap import wiretap
 
 pytestmark = pytest.mark.lab
-INSTANCE = "leases"
 ROLES = ("encrypted_dns", "vpn", "firewall")
 ROOM = recipe.NETWORKS["room"]
 # Whom the network names as its resolver: no gateway of it.
@@ -235,12 +234,7 @@ class Room(Checkout):
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    if missing := Lab.missing_requirements():
-        pytest.skip("the lab cannot run here: " + "; ".join(missing))
-    lab = Lab(INSTANCE)
-    lab.destroy()
-    lab.up(list(CLIENTS))
-    with contextlib.ExitStack() as served:
+    with fresh_lab("leases", list(CLIENTS)) as lab, contextlib.ExitStack() as served:
         room = Room(lab, tmp_path_factory.mktemp("library"), served)
         room.furnish_all()
         with ThreadPoolExecutor() as pool:
@@ -250,7 +244,6 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         room.serve(room.routers[0])
         lab.up(list(CLIENTS))
         yield room
-    lab.destroy()
 
 
 @contextlib.contextmanager

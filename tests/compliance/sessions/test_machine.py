@@ -7,6 +7,7 @@ It must not know how the role does its work.
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 
 import pytest
@@ -235,6 +236,11 @@ def test_the_login_screen_names_nobody(host: Host, promise: Promise) -> None:
     assert re.search(r"greeter-hide-users=true", effective), "the login screen lists the people who have an account"
     named = host.run(_NAMED_BY_GREETER).stdout.strip()
     assert named == "0", f"the login screen remembers {named} logins"
+    with probe.account(host) as login:
+        kept = host.run(_KEPT_BY_ACCOUNTS.format(login=login, uid=30000 + secrets.randbelow(20000))).stdout.strip()
+    if kept == "unknown":
+        promise.not_tested("accounts-daemon did not take what a desktop tells it of whoever logs in")
+    assert kept != "kept", "whoever logs in to a desktop is remembered (accounts-daemon)"
     promise.observed("the login screen lists nobody and remembers nobody")
 
 
@@ -245,6 +251,19 @@ getent passwd | awk -F: '$3 >= 1000 && $3 < 60000 {print $1}' | while read -r lo
       /var/lib/lightdm/.cache/slick-greeter /var/cache/lightdm && echo "$login"
   [ -e "/var/lib/AccountsService/users/$login" ] && echo "$login"
 done | sort -u | wc -l
+"""
+
+
+# A desktop tells accounts-daemon of whoever logs in, which picture and which session they have. It mistakes an account whose number
+# another one had lately for that one.
+_KEPT_BY_ACCOUNTS = r"""
+systemctl cat accounts-daemon.service >/dev/null 2>&1 || exit 0
+usermod --uid {uid} {login}
+ask() {{ busctl call org.freedesktop.Accounts "$@" 2>/dev/null; }}
+user=$(ask /org/freedesktop/Accounts org.freedesktop.Accounts FindUserByName s {login} | cut -d'"' -f2)
+ask "$user" org.freedesktop.Accounts.User SetSession s {login} >/dev/null || echo unknown
+[ ! -e /var/lib/AccountsService/users/{login} ] || echo kept
+rm -f /var/lib/AccountsService/users/{login}
 """
 
 
