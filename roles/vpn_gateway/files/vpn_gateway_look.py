@@ -137,6 +137,11 @@ def meet(one: Network, other: Network) -> bool:
 def hindrances(asked: dict[str, Any]) -> list[str]:
     """What this machine has against it."""
     found = []
+    if asked["key"] == "any" and not public_key():
+        found.append(
+            f"vpn.gateway_key leaves the key to somebody else, and there is none in {KEY}: put it there, with its public part in "
+            f"{KEY.with_suffix('.pub').name}, or say machine-made"
+        )
     if taken(asked["port"]):
         found.append(f"another program has the port of vpn.port ({asked['port']}): choose another, or end that program")
     if not FORWARDING.is_file() and "1" in map(setting, SWITCHES):

@@ -18,12 +18,22 @@ ASKED: dict[str, Any] = {
     "members": [{"name": "elm-desk-1", "public_key": "elm", "addresses": ["10.89.0.12/32", "fd89::12/128"]}],
     "networks": ["10.88.0.0/24", "fd88::/64"],
     "port": "udp/51820",
+    "key": "machine-made",
 }
 NEARBY = [ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::/64")]
 
 
 def refused(source: str = "192.0.2.7", **other: Any) -> str:
     return "\n".join(vpn_gateway_look.refusals({**ASKED, **other}, ipaddress.ip_address(source), NEARBY))
+
+
+def test_a_key_that_somebody_else_was_to_bring_has_to_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(vpn_gateway_look, "KEY", tmp_path / "wg-members.key")
+    brought = {**ASKED, "key": "any"}
+    assert "leaves the key to somebody else" in "\n".join(vpn_gateway_look.hindrances(brought))
+    for name in ("wg-members.key", "wg-members.pub"):
+        (tmp_path / name).write_text("a key\n")
+    assert "leaves the key" not in "\n".join(vpn_gateway_look.hindrances(brought))
 
 
 def member(*addresses: str) -> list[dict[str, Any]]:
