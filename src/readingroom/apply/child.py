@@ -16,10 +16,13 @@ from typing import IO
 
 
 class Child:
-    """The engine's process, and how to end it: ask first, wait, and then insist."""
+    """The engine's process, and how to end it: ask first, wait, and then insist.
 
-    def __init__(self, process: subprocess.Popen[bytes], patience: float) -> None:
-        self._process, self._patience = process, patience
+    When it was asked to stop, it may take `patience` seconds, but go on talking about its work for `deaf` seconds only.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], patience: float, deaf: float) -> None:
+        self._process, self._patience, self._deaf = process, patience, deaf
         self._asked_at: float | None = None
 
     def stop(self) -> str:
@@ -32,9 +35,10 @@ class Child:
             os.killpg(self._process.pid, signal.SIGINT)
         return "Stopping after the step at hand. Press Ctrl-C again to end at once."
 
-    def gone(self) -> bool:
-        """Whether it has ended. Ansible can lock itself up while it stops: then it is ended."""
-        if self._asked_at is not None and time.monotonic() - self._asked_at > self._patience:
+    def gone(self, *, talks: bool = False) -> bool:
+        """Whether it has ended. Ansible can lock itself up while it stops, or go on as if nothing was: then it is ended."""
+        limit = self._deaf if talks else self._patience
+        if self._asked_at is not None and time.monotonic() - self._asked_at > limit:
             self._kill()
         return self._process.poll() is not None
 

@@ -224,12 +224,13 @@ class Run:
             process.stdin.write(command.stdin.encode())
             process.stdin.close()
         # pyinfra ends its step at hand, which may install a package; Ansible drops its own at once.
-        child = Child(process, patience=300.0 if self.engine == "pyinfra" else 20.0)
+        child = Child(process, 300.0, 300.0) if self.engine == "pyinfra" else Child(process, patience=20.0, deaf=5.0)
         with os.fdopen(reading, "rb", buffering=0) as pipe:
             lines = Lines(pipe)
             while not lines.ended:
                 try:
-                    if not self._listen(lines) and child.gone():
+                    talks = self._listen(lines)
+                    if child.gone(talks=talks) and not talks:
                         break
                 except KeyboardInterrupt:
                     self.interrupted = True

@@ -56,23 +56,23 @@ def _runs(pid: int) -> bool:
 def test_a_child_that_listens_ends_in_its_own_words() -> None:
     process, lines = _start(POLITE)
     assert _first_line(lines) == b"up"
-    child = Child(process, patience=60)
+    child = Child(process, patience=60, deaf=60)
     assert "Ctrl-C again" in child.stop()
     assert _first_line(lines) == b"bye"
     assert _soon(child.gone)
 
 
-@pytest.mark.parametrize("how", ["a second Ctrl-C", "patience that runs out"])
+@pytest.mark.parametrize("how", ["a second Ctrl-C", "patience that runs out", "talk of its work"])
 def test_a_child_that_does_not_listen_is_ended_with_all_its_workers(how: str) -> None:
     process, lines = _start(STUBBORN)
     worker = int(_first_line(lines))
-    child = Child(process, patience=0.3 if how.startswith("patience") else 60)
+    child = Child(process, patience=0.3 if how.startswith("patience") else 60, deaf=0.3)
     child.stop()
     time.sleep(0.1)
     assert not child.gone()
     if how == "a second Ctrl-C":
         assert child.stop() == "Ended at once."
-    assert _soon(child.gone)
+    assert _soon(lambda: child.gone(talks=how.startswith("talk")))
     assert _soon(lambda: not _runs(worker))
     process.wait()
 
