@@ -32,7 +32,7 @@ ROLES = sorted(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     missing = Lab.missing_requirements()
     if missing:
@@ -49,7 +49,7 @@ def lab() -> Iterator[Lab]:
         os.environ["READINGROOM_LAB"] = before
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The lab's site, compiled into a folder of this suite's own.
 
@@ -113,7 +113,7 @@ class Story:
     given_back: Mapping[str, Snapshot]
 
 
-@pytest.fixture(scope="session", params=ENGINES)
+@pytest.fixture(scope="package", params=ENGINES)
 def story(request: pytest.FixtureRequest, lab: Lab, site: Site) -> Story:
     engine: Engine = request.param
     other = next(name for name in ENGINES if name != engine)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import images, network, recipe, requirements, ssh
+from . import host, images, network, recipe, requirements, ssh
 from .consortium import equipment
 from .errors import LabError
 from .locks import locked
@@ -123,6 +123,7 @@ class Lab:
         self._require()
         suites = {runner.machine.suite for runner in runners if not runner.is_made()}
         images.ensure([self._recipe.images[suite] for suite in sorted(suites)], self.report)
+        host.make_room(self.report)
         with self._locked():
             network.ensure_switch(self.places.switch, self.places.visitor, self.places.consortium)
             equipment.ensure(self.places)
